@@ -22,24 +22,25 @@ class TogaiError(Exception):
     """
     A call that did not give what was asked; the class says what to do next.
 
-    ``reason`` is a short word for programs ("timeout", "tls", "other_account"), ``status`` the HTTP status
-    if one was read, ``remote_message`` Togai's own words in one clean line of at most 500 characters, ``raw``
-    the first 2 KB of the answer. None of them ever holds the token.
+    The message is a sentence for people. ``reason`` is a short word for programs ("timeout", "tls",
+    "other_account"), ``status`` the HTTP status if one was read, ``remote_message`` Togai's own words in one
+    clean line of at most 500 characters, ``raw`` the first 2 KB of the answer. None ever holds the token.
     """
 
     def __init__(
-        self, reason: str = "", *, status: int | None = None, remote_message: str = "", raw: str = ""
+        self,
+        message: str = "",
+        *,
+        reason: str = "",
+        status: int | None = None,
+        remote_message: str = "",
+        raw: str = "",
     ) -> None:
-        super().__init__(reason)
+        super().__init__(message or reason)
         self.reason = reason
         self.status = status
         self.remote_message = cleaned(remote_message)
-        self.raw = raw[:RAW_LIMIT].replace("\x00", "\\u0000")
-
-    def __str__(self) -> str:
-        told = [f"HTTP {self.status}"] if self.status else []
-        told += [text for text in (self.reason, self.remote_message) if text]
-        return ": ".join(told)
+        self.raw = raw.replace("\x00", "\\u0000")[:RAW_LIMIT]
 
 
 class NotSent(TogaiError):
@@ -49,17 +50,7 @@ class NotSent(TogaiError):
 class Busy(NotSent):
     """Togai asks for a pause (429): ``retry_after`` seconds if it named them (1 to 3600), else None."""
 
-    def __init__(
-        self,
-        reason: str = "throttled",
-        *,
-        retry_after: float | None = None,
-        status: int | None = None,
-        remote_message: str = "",
-        raw: str = "",
-    ) -> None:
-        super().__init__(reason, status=status, remote_message=remote_message, raw=raw)
-        self.retry_after = retry_after
+    retry_after: float | None = None
 
 
 class SignInRefused(NotSent):
@@ -93,14 +84,4 @@ class ContractChanged(Unconfirmed):
     ``unreadable`` holds one such error per record that a finished list had to leave out.
     """
 
-    def __init__(
-        self,
-        reason: str = "",
-        *,
-        status: int | None = None,
-        remote_message: str = "",
-        raw: str = "",
-        unreadable: "tuple[ContractChanged, ...]" = (),
-    ) -> None:
-        super().__init__(reason, status=status, remote_message=remote_message, raw=raw)
-        self.unreadable = unreadable
+    unreadable: "tuple[ContractChanged, ...]" = ()

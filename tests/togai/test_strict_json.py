@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from togai.errors import Busy, ContractChanged, NotSent, Unconfirmed, cleaned
+from togai.errors import Busy, ContractChanged, NotSent, Refused, Unconfirmed, cleaned
 from togai.secret import Secret
 from togai.strict_json import JSONRefused, dumps, loads, plain
 
@@ -240,14 +240,21 @@ def test_a_strangers_message_becomes_one_harmless_line():
     line = cleaned(hostile)
     assert line.startswith("no plan gnp.exe <b>xxx")
     assert len(line) == 500
-    error = ContractChanged("no_id", status=200, remote_message=hostile, raw="\x00" + "r" * 5_000)
-    assert (len(error.remote_message), len(error.raw)) == (500, 2_053)
+    error = ContractChanged("It has no id.", reason="no_id", remote_message=hostile, raw="\x00" + "r" * 5_000)
+    assert (str(error), len(error.remote_message), len(error.raw)) == ("It has no id.", 500, 2_048)
     assert "\x00" not in error.raw
-    assert str(error).startswith("HTTP 200: no_id: no plan")
 
 
 def test_errors_say_what_to_do_next_by_their_class():
     assert issubclass(Busy, NotSent)
     assert issubclass(ContractChanged, Unconfirmed)
     assert not issubclass(Unconfirmed, NotSent)
-    assert pickle.loads(pickle.dumps(Busy(retry_after=4, status=429))).retry_after == 4
+    kept = pickle.loads(
+        pickle.dumps(Refused("Not like this.", reason="content", status=400, remote_message="no"))
+    )
+    assert (str(kept), kept.reason, kept.status, kept.remote_message) == (
+        "Not like this.",
+        "content",
+        400,
+        "no",
+    )
