@@ -1,0 +1,16 @@
+from django.core.management.base import BaseCommand, CommandError
+
+from audit.models import Event
+from audit.services import verify
+
+
+class Command(BaseCommand):
+    help = "Check that nothing on record was changed, removed or reordered."
+
+    def handle(self, **options):
+        broken = verify()
+        if broken:
+            raise CommandError(
+                f"Event {broken.event_id} ({broken.subject}, number {broken.seq}) breaks its chain: {broken.why}."
+            )
+        self.stdout.write(f"The record is whole: {Event.objects.count()} events.")

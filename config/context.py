@@ -1,0 +1,63 @@
+"""What the shell of every page shows: navigation, who is signed in, and how the line to Togai is."""
+
+from django.urls import NoReverseMatch, reverse
+
+from audit.roles import Role, has_role, role_names
+from togai.models import Delivery, Link
+
+
+def shell(request):
+    """Context for base.html; empty for people who are not signed in, lazy where it asks the database."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"nav": [], "togai_outage": None, "role_names": ""}
+    return {"nav": _navigation(request), "togai_outage": _outage(), "role_names": role_names(user)}
+
+
+def _navigation(request):
+    user = request.user
+    operates = has_role(user, Role.ADMINISTRATOR, Role.FINANCE, Role.CFO, Role.AUDITOR)
+    sections = [
+        (
+            "Work",
+            [
+                ("Overview", "overview", "overview", True),
+                ("Approvals", "proposals:approvals", "inbox", has_role(user, Role.FINANCE, Role.CFO)),
+                ("Proposals", "proposals:list", "proposal", True),
+                ("Purchases", "purchases:list", "purchase", True),
+            ],
+        ),
+        (
+            "Customers and catalogue",
+            [("Accounts", "accounts:list", "account", True), ("Price plans", "purchases:plans", "plan", True)],
+        ),
+        (
+            "Operations",
+            [
+                ("Deliveries", "togai:list", "delivery", operates),
+                ("Administration", "admin:index", "settings", operates),
+                ("API", "api:docs", "code", True),
+            ],
+        ),
+    ]
+    nav = []
+    for label, items in sections:
+        shown = [_item(request, *item[:3]) for item in items if item[3]]
+        nav.append({"label": label, "items": [item for item in shown if item]})
+    return [section for section in nav if section["items"]]
+
+
+def _item(request, label, name, icon):
+    try:
+        url = reverse(name)
+    except NoReverseMatch:
+        return None
+    current = request.path == url if url == "/" else request.path.startswith(url)
+    return {"label": label, "url": url, "icon": icon, "current": current, "count": None}
+
+
+def _outage():
+    link = Link.load()
+    if link.unreachable_since is None:
+        return None
+    return {"since": link.unreachable_since, "why": link.why, "waiting": Delivery.objects.open().count()}

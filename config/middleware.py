@@ -1,0 +1,62 @@
+"""What holds for every page: impossible text stays out, private pages are not stored, refusals have a page."""
+
+from urllib.parse import unquote_to_bytes
+
+from django.http import HttpResponseBadRequest
+from django.shortcuts import render
+from django.utils import timezone
+from django.conf import settings
+
+from audit.refusals import Refusal
+
+
+def refuse_impossible_text(get_response):
+    """Answer 400 to a NUL or broken UTF-8 in path or query: no row holds it and PostgreSQL fails on it."""
+
+    def middleware(request):
+        for part in (request.META.get("PATH_INFO", "").encode("latin-1", "replace"), _query(request)):
+            try:
+                text = part.decode()
+            except UnicodeDecodeError:
+                return HttpResponseBadRequest("The address holds bytes that are not text.", "text/plain")
+            if "\x00" in text:
+                return HttpResponseBadRequest("The address holds a character that no text has.", "text/plain")
+        return get_response(request)
+
+    return middleware
+
+
+def _query(request):
+    return unquote_to_bytes(request.META.get("QUERY_STRING", "").replace("+", " "))
+
+
+def signed_in_pages_are_not_stored(get_response):
+    """Keep pages of signed-in people out of every cache, the browser's own included (S-10)."""
+
+    def middleware(request):
+        response = get_response(request)
+        if request.user.is_authenticated and "Cache-Control" not in response:
+            response["Cache-Control"] = "no-store, private"
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        return response
+
+    return middleware
+
+
+def refusals_become_pages(get_response):
+    """Times show in the business zone, and a refusal that no view caught still becomes a page with its reason."""
+
+    def middleware(request):
+        with timezone.override(settings.BUSINESS_TIME_ZONE):
+            return get_response(request)
+
+    def process_exception(request, exception):
+        if isinstance(exception, Refusal) and not request.path.startswith("/api/"):
+            return render(
+                request, "refused.html", {"refusal": exception}, status=exception.http_status
+            )
+        return None
+
+    middleware.process_exception = process_exception
+    return middleware

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class TogaiConfig(AppConfig):
+    name = "togai"
+    verbose_name = "Togai"

@@ -1,0 +1,36 @@
+"""What the background cluster runs; each task only does what the rows ask for (R-08)."""
+
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from audit.context import coming_from
+from togai import deliveries
+from togai.models import Link, RemoteSnapshot
+from togai.worker import Worker
+
+# How long one wake-up keeps following what is about to become due, so that a person watching a page sees it move.
+LINGER_SECONDS = 20
+
+
+def work(*, sleep=time.sleep):
+    """Do what is due, and stay a little for what is due in a moment."""
+    with coming_from("worker"):
+        worker = Worker()
+        steps = worker.work()
+        ends = time.monotonic() + LINGER_SECONDS
+        while time.monotonic() < ends and _soon():
+            sleep(1)
+            steps += worker.work()
+        return steps
+
+
+def _soon():
+    link = Link.load()
+    if link.unreachable_since:
+        return False
+    horizon = timezone.now() + timedelta(seconds=6)
+    return (
+        deliveries.due(horizon).exists() or RemoteSnapshot.objects.filter(next_poll_at__lte=horizon).exists()
+    )
