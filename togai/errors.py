@@ -50,7 +50,18 @@ class NotSent(TogaiError):
 class Busy(NotSent):
     """Togai asks for a pause (429): ``retry_after`` seconds if it named them (1 to 3600), else None."""
 
-    retry_after: float | None = None
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        retry_after: float | None = None,
+        reason: str = "throttled",
+        status: int | None = None,
+        remote_message: str = "",
+        raw: str = "",
+    ) -> None:
+        super().__init__(message, reason=reason, status=status, remote_message=remote_message, raw=raw)
+        self.retry_after = retry_after
 
 
 class SignInRefused(NotSent):
