@@ -32,7 +32,9 @@ def owners_visible_to(user):
     if has_role(user, *SEES_EVERYTHING):
         return Q()
     if has_role(user, Role.MANAGER):
-        return Q(owner=user) | Q(owner__in=Team.members.through.objects.filter(team__managers=user).values("user_id"))
+        return Q(owner=user) | Q(
+            owner__in=Team.members.through.objects.filter(team__managers=user).values("user_id")
+        )
     return Q(owner=user)
 
 

@@ -1,8 +1,8 @@
 """
 Finding accounts by any fragment of their id, name, customer or alias, without reading the table.
 
-SQLite and PostgreSQL each have a trigram index over `Account.search_text` (made by a migration). A fragment shorter
-than three characters has no trigram: alone it only matches an exact id (performance.md 2).
+SQLite and PostgreSQL each have a trigram index over `Account.search_text` (made by a migration). A fragment
+shorter than three characters has no trigram: alone it only matches an exact id (performance.md 2).
 """
 
 from django.db import connection

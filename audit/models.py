@@ -56,7 +56,9 @@ class Event(models.Model):
             models.UniqueConstraint(fields=["subject_type", "subject_id", "seq"], name="event_seq_once"),
         ]
         indexes = [
-            models.Index(fields=["batch_id", "id"], name="event_batch", condition=models.Q(batch_id__isnull=False)),
+            models.Index(
+                fields=["batch_id", "id"], name="event_batch", condition=models.Q(batch_id__isnull=False)
+            ),
             models.Index(fields=["actor", "-id"], name="event_actor"),
             models.Index(fields=["verb", "-id"], name="event_verb"),
             models.Index(fields=["channel", "-id"], name="event_channel"),

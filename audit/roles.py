@@ -1,7 +1,8 @@
 """
 Who people are: the six roles of design.md 4, as Django groups made by a migration.
 
-The record names the role a person held when acting, so the roles live on its floor and every app above reads them here.
+The record names the role a person held when acting, so the roles live on its floor and every app above reads
+them here.
 """
 
 from django.contrib.auth.models import Group

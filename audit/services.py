@@ -74,7 +74,9 @@ def event_hash(event):
         "what": [event.verb, event.reason_code, event.reason, event.before, event.after],
         "previous": event.previous_hash,
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), cls=DjangoJSONEncoder, ensure_ascii=True)
+    text = json.dumps(
+        content, sort_keys=True, separators=(",", ":"), cls=DjangoJSONEncoder, ensure_ascii=True
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -35,5 +35,7 @@ def togai_is_addressed_safely(app_configs, **kwargs):
     if not local and (url.scheme != "https" or port not in (None, 443)):
         return [Error("TOGAI_BASE_URL has to start with https:// and use the usual port.", id="config.E002")]
     if url.username or url.password or url.query or url.fragment or url.path.strip("/"):
-        return [Error("TOGAI_BASE_URL is scheme and host alone, such as https://api.togai.com.", id="config.E002")]
+        return [
+            Error("TOGAI_BASE_URL is scheme and host alone, such as https://api.togai.com.", id="config.E002")
+        ]
     return []

@@ -29,7 +29,10 @@ def _navigation(request):
         ),
         (
             "Customers and catalogue",
-            [("Accounts", "accounts:list", "account", True), ("Price plans", "purchases:plans", "plan", True)],
+            [
+                ("Accounts", "accounts:list", "account", True),
+                ("Price plans", "purchases:plans", "plan", True),
+            ],
         ),
         (
             "Operations",

@@ -1,4 +1,6 @@
-"""The living style guide: every component of the look with invented data. Wired at /design/ while DEBUG is on."""
+"""
+The living style guide: every component of the look with invented data. Wired at /design/ while DEBUG is on.
+"""
 
 from datetime import UTC, datetime
 

@@ -1,11 +1,13 @@
-"""What holds for every page: impossible text stays out, private pages are not stored, refusals have a page."""
+"""
+What holds for every page: impossible text stays out, private pages are not stored, refusals have a page.
+"""
 
 from urllib.parse import unquote_to_bytes
 
+from django.conf import settings
 from django.http import HttpResponseBadRequest
 from django.shortcuts import render
 from django.utils import timezone
-from django.conf import settings
 
 from audit.refusals import Refusal
 
@@ -45,7 +47,9 @@ def signed_in_pages_are_not_stored(get_response):
 
 
 def refusals_become_pages(get_response):
-    """Times show in the business zone, and a refusal that no view caught still becomes a page with its reason."""
+    """
+    Times show in the business zone, and a refusal that no view caught still becomes a page with its reason.
+    """
 
     def middleware(request):
         with timezone.override(settings.BUSINESS_TIME_ZONE):
@@ -53,9 +57,7 @@ def refusals_become_pages(get_response):
 
     def process_exception(request, exception):
         if isinstance(exception, Refusal) and not request.path.startswith("/api/"):
-            return render(
-                request, "refused.html", {"refusal": exception}, status=exception.http_status
-            )
+            return render(request, "refused.html", {"refusal": exception}, status=exception.http_status)
         return None
 
     middleware.process_exception = process_exception

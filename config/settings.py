@@ -1,7 +1,8 @@
 """
 Every setting of the product, read from the environment and `.env` once, here.
 
-A missing or malformed value stops the start with one sentence; see `config/checks.py` for what production refuses.
+A missing or malformed value stops the start with one sentence; see `config/checks.py` for what production
+refuses.
 """
 
 import sys
@@ -19,12 +20,14 @@ environ.Env.read_env(BASE_DIR / ".env")
 
 TESTING = "pytest" in sys.modules
 
-# --- The machine ---------------------------------------------------------------------------------------------
+# --- The machine ---
 
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY", default="only-for-tests-" + "x" * 50 if TESTING else "")
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is not set: run `make run`, or copy .env.example to .env and fill it in.")
+    raise ImproperlyConfigured(
+        "SECRET_KEY is not set: run `make run`, or copy .env.example to .env and fill it in."
+    )
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -32,7 +35,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS = env.bool("HTTPS", default=not (DEBUG or TESTING))
 RELEASE = "0.1.0"
 
-# --- The house -----------------------------------------------------------------------------------------------
+# --- The house ---
 
 INSTALLED_APPS = [
     "config.apps.ConfigConfig",
@@ -102,7 +105,7 @@ TEMPLATES = [
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
-# --- Data ----------------------------------------------------------------------------------------------------
+# --- Data ---
 
 VAR_DIR.mkdir(exist_ok=True)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'dealdesk.sqlite3'}")}
@@ -120,7 +123,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- People --------------------------------------------------------------------------------------------------
+# --- People ---
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "overview"
@@ -140,7 +143,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 
-# --- Headers -------------------------------------------------------------------------------------------------
+# --- Headers ---
 
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
@@ -165,7 +168,7 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2500
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
-# --- Files ---------------------------------------------------------------------------------------------------
+# --- Files ---
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
@@ -179,7 +182,7 @@ STORAGES = {
     },
 }
 
-# --- Words and times -----------------------------------------------------------------------------------------
+# --- Words and times ---
 
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
@@ -194,7 +197,7 @@ except (ZoneInfoNotFoundError, ValueError) as error:
     ) from error
 REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
 
-# --- Togai (reliability.md 2.10) -----------------------------------------------------------------------------
+# --- Togai (reliability.md 2.10) ---
 
 SANDBOX_URL = "http://127.0.0.1:8001"
 TOGAI_BASE_URL = env.str("TOGAI_BASE_URL", default=SANDBOX_URL)
@@ -208,7 +211,7 @@ TOGAI_CLAIM_SECONDS = env.int("TOGAI_CLAIM_SECONDS", default=120)
 TOGAI_QUARANTINE_SECONDS = env.int("TOGAI_QUARANTINE_SECONDS", default=900)
 TOGAI_REQUESTS_PER_SECOND = env.int("TOGAI_REQUESTS_PER_SECOND", default=8)
 
-# --- Work in the background ----------------------------------------------------------------------------------
+# --- Work in the background ---
 
 Q_CLUSTER = {
     "name": "dealdesk",
@@ -227,7 +230,7 @@ if TESTING:
     # A message is only a wake-up (R-08): tests run the worker's step themselves.
     Q_CLUSTER["testing"] = True
 
-# --- API -----------------------------------------------------------------------------------------------------
+# --- API ---
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],

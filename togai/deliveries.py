@@ -18,7 +18,8 @@ from togai.subjects import listener_for
 
 Kind, State = Delivery.Kind, Delivery.State
 
-# How often a kind may be sent by itself in all (reliability.md 2.8): a resend of a purchase moves money, so none.
+# How often a kind may be sent by itself in all (reliability.md 2.8): a resend of a purchase moves money, so
+# none.
 SEND_LIMITS = {Kind.CREATE_PROPOSAL: 3, Kind.DECIDE: 3, Kind.EDIT_ACCOUNT: 4, Kind.CREATE_PURCHASE: 1}
 # After a send in doubt: one early look that may find, then the ladder that may also conclude absence.
 EARLY_LOOK = timedelta(seconds=30)
@@ -92,8 +93,9 @@ def claim(delivery_id, *, worker, at):
     """
     Take a row for one step: to send it when it waits, to look for it when it is in doubt.
 
-    A compare-and-swap: of any number of workers one gets the row (R-10). Returns the claimed `Delivery` with its
-    started `DeliveryAttempt` as `.attempt`, or None when somebody else has it or a look-alike is in doubt.
+    A compare-and-swap: of any number of workers one gets the row (R-10). Returns the claimed `Delivery` with
+    its started `DeliveryAttempt` as `.attempt`, or None when somebody else has it or a look-alike is in
+    doubt.
     """
     token = uuid.uuid4()
     until = at + timedelta(seconds=settings.TOGAI_CLAIM_SECONDS)
@@ -128,7 +130,8 @@ def claim(delivery_id, *, worker, at):
     except IntegrityError:
         # The look-alike constraint: wait until the other create is out of doubt.
         Delivery.objects.filter(pk=delivery_id, state=State.NOT_SENT).update(
-            next_at=at + timedelta(minutes=1), last_message="Waits for an equal request that is being verified."
+            next_at=at + timedelta(minutes=1),
+            last_message="Waits for an equal request that is being verified.",
         )
         return None
     return delivery
@@ -149,7 +152,7 @@ def _finish(delivery, *, at, outcome, learned="", error=None, raw="", then=None,
     attempt.response_sha256 = hashlib.sha256(text.encode()).hexdigest() if text else ""
     attempt.response = text[:2048]
     changes |= {"claim_token": None, "claim_owner": "", "claim_until": None, "last_message": learned[:600]}
-    changes.setdefault("last_error", getattr(error, "reason", "") or "")
+    changes.setdefault("last_error", type(error).__name__ if error else "")
     if changes.get("state") in (State.CONFIRMED, State.REJECTED, State.NEEDS_HUMAN):
         changes["closed_at"] = at
     with transaction.atomic():
@@ -329,7 +332,9 @@ def recover_expired_claims(*, at):
 
 
 def look_now(delivery_id, *, at):
-    """Bring the next look (never a resend) forward for somebody who waits. Returns whether one was due later."""
+    """
+    Bring the next look (never a resend) forward for somebody who waits. Returns whether one was due later.
+    """
     moved = Delivery.objects.filter(pk=delivery_id, state=State.UNKNOWN, next_at__gt=at).update(next_at=at)
     transaction.on_commit(wake)
     return bool(moved)

@@ -8,8 +8,8 @@ from django.db.models import F, Q
 
 from audit.models import AppendOnly
 
-# How many claims of one row may have reached Togai before a person has to look (R-07); the constraint below is
-# the wall, `deliveries.SEND_LIMITS` stops earlier.
+# How many claims of one row may have reached Togai before a person has to look (R-07); the constraint below
+# is the wall, `deliveries.SEND_LIMITS` stops earlier.
 MOST_SENDS = 4
 
 
@@ -24,7 +24,9 @@ class DeliveryQuerySet(models.QuerySet):
 
     def of(self, subject):
         """The deliveries of one row of an upper floor, oldest first."""
-        return self.filter(subject_type=subject._meta.label, subject_id=str(subject.pk)).order_by("created_at", "pk")
+        return self.filter(subject_type=subject._meta.label, subject_id=str(subject.pk)).order_by(
+            "created_at", "pk"
+        )
 
     def for_listing(self):
         return self.select_related("created_by").defer("body").order_by("-created_at", "-pk")
@@ -57,7 +59,9 @@ class Delivery(models.Model):
     subject_id = models.CharField(max_length=64)
     subject_label = models.CharField(max_length=200)
     revision = models.PositiveIntegerField()
-    depends_on = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="dependants")
+    depends_on = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="dependants"
+    )
     account_id = models.CharField(max_length=50)
     direction = models.CharField(max_length=10, blank=True)
     fingerprint = models.CharField(max_length=64)
@@ -101,7 +105,8 @@ class Delivery(models.Model):
                 condition=Q(kind__in=["CREATE_PROPOSAL", "CREATE_PURCHASE"]) & ~Q(remote_id=""),
                 name="delivery_remote_id_once",
             ),
-            # Two look-alike creates are never in doubt at the same time, so a look can tell them apart (R-09).
+            # Two look-alike creates are never in doubt at the same time, so a look can tell them apart
+            # (R-09).
             models.UniqueConstraint(
                 fields=["account_id", "fingerprint"],
                 condition=Q(
@@ -112,7 +117,15 @@ class Delivery(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
-                    state__in=["NOT_SENT", "HELD", "SENDING", "UNKNOWN", "CONFIRMED", "REJECTED", "NEEDS_HUMAN"]
+                    state__in=[
+                        "NOT_SENT",
+                        "HELD",
+                        "SENDING",
+                        "UNKNOWN",
+                        "CONFIRMED",
+                        "REJECTED",
+                        "NEEDS_HUMAN",
+                    ]
                 ),
                 name="delivery_state_known",
             ),
@@ -198,7 +211,9 @@ class RemoteSnapshot(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["next_poll_at"], name="snapshot_due", condition=Q(next_poll_at__isnull=False)),
+            models.Index(
+                fields=["next_poll_at"], name="snapshot_due", condition=Q(next_poll_at__isnull=False)
+            ),
             models.Index(fields=["subject_type", "subject_id"], name="snapshot_subject"),
         ]
 

@@ -2,7 +2,8 @@
 Who is told what became of a delivery.
 
 `togai` knows no purchase and no proposal: each upper app registers one listener per model when it starts.
-Every call runs inside the transaction that writes the delivery's own new state, so either both are true or neither.
+Every call runs inside the transaction that writes the delivery's own new state, so either both are true or
+neither.
 """
 
 from typing import Protocol

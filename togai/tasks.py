@@ -10,7 +10,8 @@ from togai import deliveries
 from togai.models import Link, RemoteSnapshot
 from togai.worker import Worker
 
-# How long one wake-up keeps following what is about to become due, so that a person watching a page sees it move.
+# How long one wake-up keeps following what is about to become due, so that a person watching a page sees it
+# move.
 LINGER_SECONDS = 20
 
 

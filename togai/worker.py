@@ -1,8 +1,9 @@
 """
-The worker's steps: send what waits, look for what is in doubt, follow what is open (reliability.md 2.4 to 2.9).
+The worker's steps: send what waits, look for what is in doubt, follow what is open (reliability.md 2.4 to
+2.9).
 
-Every step is: claim and commit, talk to Togai with no transaction open, commit what was learned. Times come from
-`clock`, so that tests live through a week in a second.
+Every step is: claim and commit, talk to Togai with no transaction open, commit what was learned. Times come
+from `clock`, so that tests live through a week in a second.
 """
 
 import logging
@@ -64,6 +65,10 @@ def _before_call():
     _last_call[0] = time.monotonic()
 
 
+class Conflict(errors.TogaiError):
+    """Togai's record ended otherwise than we decided; only a person can settle that (R-24)."""
+
+
 class Worker:
     """One worker's hands: a gateway, a clock and a name on the claims."""
 
@@ -73,10 +78,12 @@ class Worker:
         self.monotonic = monotonic
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
 
-    # --- deliveries --------------------------------------------------------------------------------------------
+    # --- deliveries ---
 
     def work(self, *, most=200):
-        """Do everything that is due: recover, send and look until nothing is left, then follow. Returns steps."""
+        """
+        Do everything that is due: recover, send and look until nothing is left, then follow. Returns steps.
+        """
         steps = 0
         deliveries.recover_expired_claims(at=self.clock())
         if not self.line_is_up():
@@ -104,7 +111,9 @@ class Worker:
         return bool(link.closed_until and link.closed_until > self.clock())
 
     def line_is_up(self):
-        """Whether calls make sense now; during an outage one cheap read finds out, so that no row is charged."""
+        """
+        Whether calls make sense now; during an outage one cheap read finds out, so that no row is charged.
+        """
         if self.line_closed():
             return False
         if Link.load().unreachable_since is None:
@@ -118,7 +127,10 @@ class Worker:
         return True
 
     def step(self, delivery_id):
-        """Claim one row and send it or look for it. Returns the `Delivery`, or None when it was not ours to take."""
+        """
+        Claim one row and send it or look for it. Returns the `Delivery`, or None when it was not ours to
+        take.
+        """
         claimed_at = self.monotonic()
         delivery = deliveries.claim(delivery_id, worker=self.name, at=self.clock())
         if delivery is None:
@@ -193,14 +205,16 @@ class Worker:
             f"We decided to {delivery.direction.lower()}, but at Togai the proposal is already "
             f"{remote.status.removeprefix('PROPOSAL_').replace('_', ' ').lower()}."
         )
-        error = errors.TogaiError(message, reason="conflict", raw=remote.raw)
+        error = Conflict(message, reason="conflict", raw=remote.raw)
         deliveries.ask_a_person(delivery, at=self.clock(), message=message, error=error)
         deliveries.follow(delivery, remote, at=self.clock())
 
     def _done(self, delivery, remote):
         if delivery.kind == Kind.DECIDE and remote.status not in REACHED[delivery.direction]:
             # The vendor's own sample answers 200 with the old status: read again before believing either.
-            stale = errors.Unconfirmed(f"Togai answered, but still says {remote.status}.", reason="stale-status")
+            stale = errors.Unconfirmed(
+                f"Togai answered, but still says {remote.status}.", reason="stale-status"
+            )
             deliveries.doubt(delivery, stale, at=self.clock(), look_at=self.clock())
         else:
             deliveries.confirm(delivery, remote, at=self.clock())
@@ -208,7 +222,9 @@ class Worker:
     def _not_done(self, delivery, error):
         now = self.clock()
         if isinstance(error, errors.Forbidden):
-            deliveries.hold(delivery, error, at=now, because=f"Togai does not allow this: {error.remote_message}")
+            deliveries.hold(
+                delivery, error, at=now, because=f"Togai does not allow this: {error.remote_message}"
+            )
         elif isinstance(error, errors.NotSent):
             deliveries.not_sent(delivery, error, at=now, retry_at=self._retry_at(delivery, error))
         elif isinstance(error, errors.Refused):
@@ -221,7 +237,10 @@ class Worker:
             deliveries.doubt(delivery, error, at=now, look_at=now + deliveries.EARLY_LOOK)
 
     def _refused(self, delivery, error):
-        """A refusal is final only while no earlier send is in doubt (R-17) and no decision may have crossed it."""
+        """
+        A refusal is final only while no earlier send is in doubt (R-17) and no decision may have crossed
+        it.
+        """
         message = error.remote_message or "Togai refused this without saying why."
         if delivery.ambiguous_attempts or delivery.kind == Kind.DECIDE:
             deliveries.doubt(delivery, error, at=self.clock(), look_at=self.clock(), adds_doubt=False)
@@ -245,7 +264,10 @@ class Worker:
             )
         else:
             deliveries.hold(
-                delivery, error, at=self.clock(), because="Togai no longer offers this call. Tell your administrator."
+                delivery,
+                error,
+                at=self.clock(),
+                because="Togai no longer offers this call. Tell your administrator.",
             )
 
     def _retry_at(self, delivery, error):
@@ -261,7 +283,9 @@ class Worker:
         now = self.clock()
         if isinstance(error, errors.SignInRefused):
             deliveries.unreachable(
-                at=now, why="Togai refuses our token. An administrator has to renew it.", closed_until=now + AUTH_PAUSE
+                at=now,
+                why="Togai refuses our token. An administrator has to renew it.",
+                closed_until=now + AUTH_PAUSE,
             )
         elif isinstance(error, errors.Busy):
             pause = timedelta(seconds=error.retry_after or 5)
@@ -269,7 +293,7 @@ class Worker:
         elif isinstance(error, errors.NotSent) and not isinstance(error, errors.Forbidden):
             deliveries.unreachable(at=now, why="Togai cannot be reached.")
 
-    # --- looks -------------------------------------------------------------------------------------------------
+    # --- looks ---
 
     def _look(self, delivery):
         try:
@@ -281,7 +305,10 @@ class Worker:
                 self._look_for_create(delivery)
         except errors.Missing as error:
             deliveries.ask_a_person(
-                delivery, at=self.clock(), error=error, message="Togai no longer knows what this change is about."
+                delivery,
+                at=self.clock(),
+                error=error,
+                message="Togai no longer knows what this change is about.",
             )
         except errors.TogaiError as error:
             self._note(error)
@@ -360,9 +387,13 @@ class Worker:
         if not (delivery.looks_absent >= 1 and proven):
             step = min(delivery.looks_absent, len(deliveries.LOOK_LADDER) - 1)
             deliveries.look_again(
-                delivery, at=now, look_at=now + deliveries.LOOK_LADDER[step], learned="Not found.", absent=True
+                delivery,
+                at=now,
+                look_at=now + deliveries.LOOK_LADDER[step],
+                learned="Not found.",
+                absent=True,
             )
-        elif delivery.last_error in ("refused", "missing"):
+        elif delivery.last_error in (errors.Refused.__name__, errors.Missing.__name__):
             deliveries.reject(delivery, None, at=now, message=delivery.last_message)
         elif (
             delivery.sends < deliveries.SEND_LIMITS[delivery.kind]
@@ -371,10 +402,12 @@ class Worker:
             deliveries.send_again(delivery, at=now, learned="Two checks did not find it at Togai.")
         else:
             deliveries.ask_a_person(
-                delivery, at=now, message="It was sent, but two checks do not find it at Togai. Compare by hand."
+                delivery,
+                at=now,
+                message="It was sent, but two checks do not find it at Togai. Compare by hand.",
             )
 
-    # --- following ---------------------------------------------------------------------------------------------
+    # --- following ---
 
     def follow_due(self, *, most=50):
         """Look at the open remote records whose time has come. Returns how many were read."""

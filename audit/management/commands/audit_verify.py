@@ -10,7 +10,6 @@ class Command(BaseCommand):
     def handle(self, **options):
         broken = verify()
         if broken:
-            raise CommandError(
-                f"Event {broken.event_id} ({broken.subject}, number {broken.seq}) breaks its chain: {broken.why}."
-            )
+            place = f"Event {broken.event_id} ({broken.subject}, number {broken.seq})"
+            raise CommandError(f"{place} breaks its chain: {broken.why}.")
         self.stdout.write(f"The record is whole: {Event.objects.count()} events.")

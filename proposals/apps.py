@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class ProposalsConfig(AppConfig):
+    name = "proposals"
+    verbose_name = "Proposals"
+
+    def ready(self):
+        from proposals import outcome
+
+        outcome.listen()

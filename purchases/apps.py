@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+
+
+class PurchasesConfig(AppConfig):
+    name = "purchases"
+    verbose_name = "Purchases and catalogue"
+
+    def ready(self):
+        from purchases import outcome
+
+        outcome.listen()
