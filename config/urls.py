@@ -12,5 +12,9 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", views.ChangePassword.as_view(), name="password_change"),
     path("healthz", views.healthz, name="healthz"),
+    path("", include("proposals.urls")),
+    path("", include("purchases.urls")),
+    path("", include("accounts.urls")),
+    path("", include("togai.urls")),
     path("admin/", admin.site.urls),
 ]

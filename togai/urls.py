@@ -1,0 +1,7 @@
+"""Addresses of deliveries."""
+
+from django.urls import path  # noqa: F401
+
+app_name = "togai"
+
+urlpatterns = []
