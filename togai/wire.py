@@ -32,7 +32,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import PydanticCustomError
 
 from togai import strict_json
@@ -944,8 +944,8 @@ def _read_part(part: type[Wire], value: object) -> Json:
         return stored(part.model_validate(value, context=_READING, extra="ignore"))
     except ValidationError as error:
         path, sentence = problems(error)[0]
-        place = ".".join(map(str, path))
-        raise ContractChanged(f"Cannot read {place or 'this'}: {sentence}", reason="details") from None
+    place = ".".join(map(str, path)) or "the details"
+    raise ContractChanged(f"Cannot read {place} of Togai's: {sentence}", reason="details")
 
 
 # --- answers ------------------------------------------------------------------------------------------
@@ -1078,15 +1078,16 @@ class Remote(BaseModel):
             raise ContractChanged(
                 "Togai sent something else than an object.", reason="not_an_object", raw=text
             )
+        reason = sentence = ""
         try:
             remote = cls._read(record)
         except ValidationError as error:
             name = str(error.errors(include_url=False)[0]["loc"][0])
-            raise ContractChanged(
-                f"A record of Togai's has no usable “{name}”.", reason=f"no_{name}", raw=text
-            ) from None
+            reason, sentence = f"no_{to_snake(name)}", f"A record of Togai's has no usable “{name}”."
         except ContractChanged as error:
-            raise ContractChanged(str(error), reason=error.reason, raw=text) from None
+            reason, sentence = error.reason, str(error)
+        if reason:
+            raise ContractChanged(sentence, reason=reason, raw=text)
         remote._raw = text
         remote._record = record
         return remote
