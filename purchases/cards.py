@@ -7,21 +7,22 @@ the values of one card fit together (slabs, rates, windows).
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from purchases.money import number
+from togai.strict_json import MAX_INTEGER, SIGNIFICANT_DIGITS, plain, significant_digits
 
 MAX_DECIMALS = 12
-MAX_DIGITS = 15
 MAX_CARDS = 50
 MAX_SLABS = 10
 INT32 = 2**31 - 1
-INT64 = 2**63 - 1
 
 INTERVALS = ("WEEKLY", "MONTHLY", "QUARTERLY", "HALF_YEARLY", "ANNUALLY")
+MONTHS_OF_CYCLE = {"MONTHLY": 1, "QUARTERLY": 3, "HALF_YEARLY": 6, "ANNUALLY": 12}
 
 Path = tuple[str, ...]
 Json = Any  # values of the stored form: str, int, bool, list, dict
@@ -46,14 +47,15 @@ class Whole:
     """An integer, kept as one."""
 
     at_least: int = 0
-    at_most: int = INT64
+    at_most: int = MAX_INTEGER
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text of 1 to `at_most` characters."""
+    """A text of `at_least` to `at_most` characters."""
 
-    at_most: int = 255
+    at_most: int
+    at_least: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ class Duration:
 
 @dataclass(frozen=True)
 class Settings:
-    """One of the vendor's free maps of text to text; `numbers` names the keys whose text is a number."""
+    """One of the vendor's maps of text to text: the keys it documents, all of them numbers."""
 
-    numbers: tuple[str, ...]
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -121,22 +123,24 @@ Shape = Number | Whole | Text | Flag | Choice | Currency | Duration | Settings |
 _ID = Text(50)
 _RATE = Number()
 _COUNT = Number(at_least=Decimal(0))
-_LIMITS = Settings(numbers=("minimumRate", "maximumRate"))
-_PACKAGE = Settings(numbers=("packageSize",))
+_LIMITS = Settings(("minimumRate", "maximumRate"))
+_PACKAGE = Settings(("packageSize",))
 _PRICE_TYPE = Choice(("FLAT", "PER_UNIT", "PACKAGE"))
 _MODEL = Choice(("TIERED", "VOLUME"))
 _ADVANCE_OR_ARREARS = Choice(("IN_ADVANCE", "IN_ARREARS"))
 _ANY_TIMING = Choice(("IN_ADVANCE", "IN_ARREARS", "PREPAID"))
 _ONCE_OR_AGAIN = Choice(("ONE_TIME", "RECURRING"))
-_RECURRENCE = Group({"interval": Whole(at_least=1), "offset": Whole()})
-_NAMES: dict[str, Shape] = {"displayName": Text(), "name": Text(50), "tag": Text()}
+_RECURRENCE = Group({"interval": Whole(1, INT32), "offset": Whole(0, INT32)})
+_NAMES: dict[str, Shape] = {"displayName": Text(255, 0), "name": Text(50), "tag": Text(50, 0)}
 
 _FLAT_RATES = Rows(
     "currency", Group({"currency": Currency(), "rate": _RATE}, required=("currency", "rate")), at_least=1
 )
 _SLAB_RATES = Rows(
     "order",
-    Group({"order": Whole(1), "rate": _RATE, "slabRateConfig": _LIMITS}, required=("order", "rate")),
+    Group(
+        {"order": Whole(1, MAX_SLABS), "rate": _RATE, "slabRateConfig": _LIMITS}, required=("order", "rate")
+    ),
 )
 _RATE_VALUES = Rows(
     "currency",
@@ -151,7 +155,12 @@ _RATE_PLAN = Group(
         "slabs": Rows(
             "order",
             Group(
-                {"order": Whole(1), "startAfter": _COUNT, "priceType": _PRICE_TYPE, "slabConfig": _PACKAGE},
+                {
+                    "order": Whole(1, MAX_SLABS),
+                    "startAfter": _COUNT,
+                    "priceType": _PRICE_TYPE,
+                    "slabConfig": _PACKAGE,
+                },
                 required=("order", "startAfter", "priceType"),
             ),
         ),
@@ -224,7 +233,7 @@ CARDS: dict[str, Rows] = {
                         "priority": Whole(at_most=INT32),
                         "expiryType": Choice(("PRICING_CYCLE", "NO_EXPIRY", "CUSTOM")),
                         "expiryDuration": Duration(),
-                        "applicableEntityIds": Several(Text(), unique=True),
+                        "applicableEntityIds": Several(_ID, unique=True),
                     },
                     required=("priority", "expiryType"),
                 ),
@@ -287,7 +296,7 @@ CARDS: dict[str, Rows] = {
                 "ratePlan": _RATE_PLAN,
                 "rateValues": _RATE_VALUES,
                 "maxQuantity": _COUNT,
-                "billingConfig": Group({"interval": Whole(at_least=1), "startOffset": Whole()}),
+                "billingConfig": Group({"interval": Whole(1, INT32), "startOffset": Whole(0, INT32)}),
             },
             required=("featureId", "ratePlan", "rateValues"),
         ),
@@ -298,7 +307,7 @@ DETAILS = Group(
     {
         **CARDS,
         "minimumCommitment": Group(
-            {"displayName": Text(), "rateValues": _FLAT_RATES}, required=("displayName", "rateValues")
+            {"displayName": Text(255), "rateValues": _FLAT_RATES}, required=("displayName", "rateValues")
         ),
         "pricingCycleConfig": Group(
             {
@@ -336,7 +345,8 @@ _ROW_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 _DURATION = re.compile(
     r"P(?=[0-9T])(?:(?P<weeks>[0-9]{1,6})W"
     r"|(?:(?P<years>[0-9]{1,6})Y)?(?:(?P<months>[0-9]{1,6})M)?(?:(?P<days>[0-9]{1,6})D)?"
-    r"(?:T(?=[0-9])(?:(?P<hours>[0-9]{1,9})H)?(?:(?P<minutes>[0-9]{1,9})M)?(?:(?P<seconds>[0-9]{1,9})S)?)?)"
+    r"(?:T(?=[0-9])(?:(?P<hours>[0-9]{1,6})H)?(?:(?P<minutes>[0-9]{1,6})M)?"
+    r"(?:(?P<seconds>[0-9]{1,6})(?:\.[0-9]{1,6})?S)?)?)"
 )
 
 
@@ -362,16 +372,6 @@ def span(text: str) -> Span:
     seconds = 3600 * part["hours"] + 60 * part["minutes"] + part["seconds"]
     days = 7 * part["weeks"] + part["days"]
     return Span(86400 * (28 * months + days) + seconds, 86400 * (31 * months + days) + seconds)
-
-
-def priced_currencies(kind: str, card: Mapping[str, Json]) -> list[str]:
-    """The currencies that a card, or the minimum commitment, has a price in."""
-    rows = (
-        card.get("rateDetails", {}).get("currencySlabRateDetails", [])
-        if kind == "creditGrantRateCards"
-        else card.get("rateValues", [])
-    )
-    return [row["currency"] for row in rows]
 
 
 def shape_problems(shape: Shape, value: Json, path: Path = (), *, patch: bool = False) -> Iterator[Fault]:
@@ -456,7 +456,9 @@ def _settings_problems(shape: Settings, value: Json, path: Path, *, patch: bool)
     for name, inner in value.items():
         if patch and inner is None:
             continue
-        message = _leaf_problem(Number() if name in shape.numbers else Text(), inner)
+        message = (
+            _number_problem(_RATE, inner) if name in shape.keys else "Togai documents no such setting here."
+        )
         if message:
             yield Fault((*path, str(name)), message)
 
@@ -471,10 +473,12 @@ def _leaf_problem(shape: Shape, value: Json) -> str:
             if not shape.at_least <= value <= shape.at_most:
                 return f"Enter a whole number from {shape.at_least} to {shape.at_most}."
         case Text():
-            if not isinstance(value, str) or not value.strip():
+            if not isinstance(value, str) or len(value.strip()) < shape.at_least:
                 return "Enter a text."
             if len(value) > shape.at_most:
                 return f"At most {shape.at_most} characters."
+            if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value):
+                return "Line breaks and control characters cannot be sent."
         case Flag():
             if not isinstance(value, bool):
                 return "Choose yes or no."
@@ -510,13 +514,11 @@ def number_problem(value: object) -> str:
         read = number(value)
     except ValueError:
         return "Enter a number, such as 1250 or 0.05."
-    _, digits, exponent = read.normalize().as_tuple()
-    if not read:
-        return ""
-    if -int(exponent) > MAX_DECIMALS:
+    decimals = len(plain(read).partition(".")[2])
+    if decimals > MAX_DECIMALS:
         return f"At most {MAX_DECIMALS} digits after the point."
-    if len(digits) + max(int(exponent), 0) > MAX_DIGITS:
-        return f"At most {MAX_DIGITS} digits in all: Togai would not keep more."
+    if significant_digits(read) > SIGNIFICANT_DIGITS or abs(read) >= Decimal(10) ** SIGNIFICANT_DIGITS:
+        return f"At most {SIGNIFICANT_DIGITS} digits in all: Togai would not keep more."
     return ""
 
 

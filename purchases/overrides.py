@@ -198,7 +198,7 @@ def _numbers(shape: Shape, value: Json, write: Callable[[Shape, Json], Json]) ->
         case Settings() if isinstance(value, Mapping):
             # Text on the wire, although old answers hold numbers (togai.md 6, row 10).
             return {
-                name: _text(shape, inner) if name in shape.numbers else inner for name, inner in value.items()
+                name: _text(shape, inner) if name in shape.keys else inner for name, inner in value.items()
             }
         case Number():
             return write(shape, value)
