@@ -224,6 +224,7 @@ def revise(*, proposal_id, by, at):
         updated_at=at,
         currency=old.currency,
         estimate=old.estimate,
+        estimate_per=old.estimate_per,
         list_price=old.list_price,
     )
     new.content_hash = drafts.content_hash(new)

@@ -262,6 +262,8 @@ class Deal(HasTerms):
     # Our estimate for the listing, kept with every save; NULL is unknown, never zero.
     currency = models.CharField(max_length=3, blank=True, editable=False)
     estimate = models.DecimalField(max_digits=18, decimal_places=3, null=True, editable=False)
+    # Whether `estimate` is "once", over the "term", or for a "cycle" of a deal without end.
+    estimate_per = models.CharField(max_length=5, blank=True, editable=False)
     list_price = models.DecimalField(max_digits=18, decimal_places=3, null=True, editable=False)
 
     # Togai's side, never mixed with ours.
