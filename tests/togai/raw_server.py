@@ -10,10 +10,8 @@ Script = Callable[[socket.socket], None]
 
 
 def answer(body: bytes, status: str = "200 OK", headers: str = "") -> bytes:
-    """A whole answer with a correct length."""
-    head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
-    )
+    """A whole answer with a correct length, after which the connection ends."""
+    head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
     return head.encode() + body
 
 
