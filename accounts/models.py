@@ -105,3 +105,18 @@ def search_text_of(account):
     """The lower-case text in which an account is searched: id, name, customer and aliases."""
     parts = [account.togai_id, account.name, account.customer_id, account.customer_name, *account.aliases]
     return "\n".join(part for part in parts if part).lower()
+
+
+class PullProgress(models.Model):
+    """How far an interrupted pull of a long list came; the row is gone once the list was read to its end."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    next_token = models.CharField(max_length=500)
+    read = models.PositiveIntegerField()
+    saved_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "pull progress"
+
+    def __str__(self):
+        return f"{self.name}: {self.read} read"
