@@ -1,13 +1,49 @@
 """How every endpoint of /api/v1/ reads, pages and refuses."""
 
 from django.core.exceptions import PermissionDenied
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from knox.auth import TokenAuthentication
 from rest_framework import exceptions, renderers, status
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import BaseParser
 from rest_framework.response import Response
 
 from audit.refusals import Invalid, Refusal
 from togai import strict_json
+
+
+class ApiToken(TokenAuthentication):
+    """A personal token, stored as a hash, that expires and never decides anything (S-18)."""
+
+    def authenticate_credentials(self, token):
+        try:
+            return super().authenticate_credentials(token)
+        except ValueError:
+            raise exceptions.AuthenticationFailed("This is not a token.") from None
+
+
+class SignedIn(SessionAuthentication):
+    """The session of somebody at the pages; answers 401 instead of 403 to strangers."""
+
+    def authenticate_header(self, request):
+        return "Session"
+
+
+class ApiTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "config.api.ApiToken"
+    name = "token"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "http", "scheme": "bearer"}
+
+
+class SignedInScheme(OpenApiAuthenticationExtension):
+    target_class = "config.api.SignedIn"
+    name = "session"
+
+    def get_security_definition(self, auto_schema):
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 class ExactJSONRenderer(renderers.JSONRenderer):

@@ -16,5 +16,6 @@ urlpatterns = [
     path("", include("purchases.urls")),
     path("", include("accounts.urls")),
     path("", include("togai.urls")),
+    path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
 ]
