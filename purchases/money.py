@@ -30,9 +30,9 @@ MINOR_DIGITS = {
     **dict.fromkeys(["CLF", "UYW"], 4),
 }
 
-# Wide enough for any product of two numbers of 15 digits that this product accepts, summed over a long term.
-EXACT = Context(prec=150, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, FloatOperation])
-_ROUNDING = Context(prec=150, rounding=ROUND_HALF_UP, traps=[InvalidOperation, Overflow, FloatOperation])
+# Wide enough for any product of two numbers that `number` reads, however long a draft made them.
+EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, FloatOperation])
+_ROUNDING = Context(prec=400, rounding=ROUND_HALF_UP, traps=[InvalidOperation, Overflow, FloatOperation])
 
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 # Nobody's price; a Decimal of a million digits is an attack on whoever prints it.

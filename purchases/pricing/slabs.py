@@ -63,10 +63,9 @@ def price_slabs(
     if model == "VOLUME":
         parts = [_part(order, slab, quantity) for order, slab in entered[-1:]]
     elif model == "TIERED":
-        ends = [slab.start_after for _, slab in entered[1:]] + [quantity]
+        ends = [min(quantity, slab.start_after) for slab in slabs[1:]] + [quantity]
         parts = [
-            _part(order, slab, EXACT.subtract(end, slab.start_after))
-            for (order, slab), end in zip(entered, ends, strict=True)
+            _part(order, slab, EXACT.subtract(ends[order - 1], slab.start_after)) for order, slab in entered
         ]
     else:
         raise ValueError(f"{model} is not a pricing model.")
