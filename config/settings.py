@@ -257,6 +257,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RecordStatus": "accounts.models.Account.Status",
+        "PurchaseStatus": "purchases.models.Purchase.Status",
+        "ProposalStatus": "proposals.models.Proposal.Status",
+        "PlanType": "purchases.models.PricePlan.Type",
+        "DealType": "purchases.models.HasTerms.Type",
+    },
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayRequestDuration": True},
 }
 

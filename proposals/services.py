@@ -229,7 +229,7 @@ def revise(*, proposal_id, by, at):
     )
     new.content_hash = drafts.content_hash(new)
     new.save(force_insert=True)
-    new.editors.set([*old.editors.values_list("pk", flat=True), by.pk])
+    new.editors.add(*old.editors.values_list("pk", flat=True), by.pk)
     audit.record(old, "supersede", by=by, at=at, after={"next": new.revision})
     audit.record(new, "revise", by=by, at=at, after=drafts.plain(new) | {"version": new.version})
     return new

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from knox.models import AuthToken
-from rest_framework import mixins, serializers, status, viewsets
+from rest_framework import exceptions, mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
@@ -342,7 +342,9 @@ class DealViewSet(viewsets.GenericViewSet):
         return Response(self.get_serializer(fresh).data, status=code)
 
     def read(self, serializer):
-        """The validated body of this request."""
+        """The validated body of this request; the verbs that ask nothing may come without one."""
+        if self.action == "create" and not self.request.META.get("CONTENT_LENGTH", "").strip("0"):
+            raise exceptions.ParseError("The body has to be a JSON object.")
         question = serializer(data=self.request.data)
         question.is_valid(raise_exception=True)
         return question.validated_data

@@ -155,7 +155,8 @@ def hand_over(model, *, pk, to, by, at, batch_id=None):
 def locked(model, pk):
     """The deal under a row lock, with what its rules read."""
     model.objects.select_for_update().only("pk").get(pk=pk)
-    return model.objects.select_related("account", "price_plan", "owner").get(pk=pk)
+    rows = model.objects.select_related("account", "price_plan", "owner")
+    return rows.prefetch_related("price_plan__rate_cards").get(pk=pk)
 
 
 def problems(deal, *, at, complete):
