@@ -69,7 +69,7 @@ class PricePlan(models.Model):
     def get_absolute_url(self):
         return reverse("purchases:plan", args=[self.togai_id])
 
-    @property
+    @cached_property
     def details(self):
         """
         The plan in the shape of an override: every kind of card, the cycle, the commitment, the currencies.
