@@ -4,13 +4,15 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from config import views
+from config import tokens, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("login/", views.SignIn.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("password/", views.ChangePassword.as_view(), name="password_change"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<str:digest>/revoke/", tokens.revoke, name="token_revoke"),
     path("healthz", views.healthz, name="healthz"),
     path("", include("proposals.urls")),
     path("", include("purchases.urls")),

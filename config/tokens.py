@@ -1,0 +1,77 @@
+"""Personal API tokens: shown once, kept as a hash, gone after ninety days at the latest (S-18)."""
+
+from datetime import timedelta
+
+from django import forms
+from django.contrib import messages
+from django.db import transaction
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+from knox.models import AuthToken
+
+from audit import services as audit
+
+LIFETIMES = [(1, "1 day"), (30, "30 days"), (90, "90 days")]
+
+
+class NewTokenForm(forms.Form):
+    """How long, and the password again: a token outlives a session left open."""
+
+    days = forms.TypedChoiceField(label="Valid for", choices=LIFETIMES, coerce=int, initial=30)
+    password = forms.CharField(
+        label="Your password",
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Asked again because a token works without it.",
+    )
+
+    def __init__(self, user, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def clean_password(self):
+        if not self.user.check_password(self.cleaned_data["password"]):
+            raise forms.ValidationError("This is not your password.")
+        return self.cleaned_data["password"]
+
+
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def tokens(request):
+    """One's own tokens, and a form that makes another one and shows it this once."""
+    form = NewTokenForm(request.user, request.POST or None)
+    made = ""
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            token, made = AuthToken.objects.create(
+                request.user, expiry=timedelta(days=form.cleaned_data["days"])
+            )
+            audit.record(
+                request.user,
+                "mint_token",
+                by=request.user,
+                at=timezone.now(),
+                after={"starts": token.token_key, "expires": token.expiry.isoformat()},
+            )
+        form = NewTokenForm(request.user)
+    own = AuthToken.objects.filter(user=request.user).order_by("-created")
+    return render(request, "account/tokens.html", {"form": form, "tokens": own, "made": made})
+
+
+@require_POST
+def revoke(request, digest):
+    """End one of one's own tokens at once."""
+    token = get_object_or_404(AuthToken, user=request.user, digest=digest)
+    with transaction.atomic():
+        audit.record(
+            request.user,
+            "revoke_token",
+            by=request.user,
+            at=timezone.now(),
+            before={"starts": token.token_key},
+        )
+        token.delete()
+    messages.success(request, "The token no longer works.")
+    return redirect("tokens")
