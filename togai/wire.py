@@ -924,8 +924,13 @@ def to_bytes(value: Wire) -> bytes:
 def problems(error: ValidationError) -> list[tuple[tuple[str | int, ...], str]]:
     """Where a writer found fault: the path on the wire, and a sentence for the person who typed."""
     sentences = {"missing": "This is required.", "extra_forbidden": "Togai does not know this here."}
+    # A field that was left out is named by the library as in Python, not as on the wire.
+    wire_names = {"slab_config": "slabConfig", "expiry_duration": "expiryDuration"}
     return [
-        (tuple(fault["loc"]), sentences.get(fault["type"], fault["msg"]))
+        (
+            tuple(wire_names.get(str(step), step) for step in fault["loc"]),
+            sentences.get(fault["type"], fault["msg"]),
+        )
         for fault in error.errors(include_url=False, include_input=False)
     ]
 
@@ -1223,7 +1228,8 @@ def _shows(found: object, wanted: object, key: str) -> bool:
         have = found if isinstance(found, list) else []
         return {str(tag).lower() for tag in have} == {str(tag).lower() for tag in wanted}
     if key == "metadata" and isinstance(wanted, dict):
-        return (found or {}) == wanted
+        have_map = found if isinstance(found, dict) else {}
+        return {name: value for name, value in have_map.items() if value is not None} == wanted
     if isinstance(wanted, dict):
         have_map = found if isinstance(found, dict) else {}
         return all(have_map.get(part) == value for part, value in wanted.items())
