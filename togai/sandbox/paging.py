@@ -4,29 +4,32 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from hashlib import sha256
 
 from togai.sandbox.refusals import bad_request
 
 
 @dataclass(frozen=True)
 class Page:
-    """What one page asks for: its size, its filters and where the page before it ended."""
+    """What one page asks for: its list, size and filters, and where the page before it ended."""
 
+    of: str
     size: int
     filters: dict
     after: tuple | None
     token: str | None
 
 
-def asked_for(query, *, filters, default, most):
+def asked_for(request, *, filters, default, most):
     """Read nextToken and pageSize; a token carries the size and filters of the first request.
 
     :param filters: filters read from this request's query, used when there is no token
     """
-    token = query.get("nextToken")
+    of = sha256(request.path.encode()).hexdigest()[:8]
+    token = request.query.get("nextToken")
     if token is not None:
-        return _from_token(token)
-    return Page(_size(query.get("pageSize"), default, most), filters, None, None)
+        return _from_token(token, of)
+    return Page(of, _size(request.query.get("pageSize"), default, most), filters, None, None)
 
 
 def next_token(page, last, count, switches):
@@ -39,19 +42,19 @@ def next_token(page, last, count, switches):
         return None
     if switches.repeat_token and page.token is not None:
         return page.token
-    payload = {"size": page.size, "filters": page.filters, "after": [last.sort, last.id]}
+    payload = {"of": page.of, "size": page.size, "filters": page.filters, "after": [last.sort, last.id]}
     return base64.urlsafe_b64encode(json.dumps(payload, separators=(",", ":")).encode()).decode()
 
 
-def _from_token(token):
+def _from_token(token, of):
     try:
         payload = json.loads(base64.urlsafe_b64decode(token.encode()))
         sort, identifier = payload["after"]
-        if not (
-            isinstance(sort, int) and isinstance(identifier, str) and isinstance(payload["filters"], dict)
+        if payload["of"] != of or not all(
+            (isinstance(sort, int), isinstance(identifier, str), isinstance(payload["filters"], dict))
         ):
             raise ValueError(token)
-        return Page(int(payload["size"]), payload["filters"], (sort, identifier), token)
+        return Page(of, int(payload["size"]), payload["filters"], (sort, identifier), token)
     except (ValueError, TypeError, KeyError, binascii.Error, RecursionError) as error:
         raise bad_request("nextToken: is not a token of this list.") from error
 

@@ -76,6 +76,8 @@ def shares(model, slabs, units):
     """
     with localcontext(Context(prec=60)):
         entered = [(order, slab) for order, slab in enumerate(slabs, start=1) if units > slab.start_after]
+        if not entered:
+            return []
         if model == "VOLUME":
             return [_share(order, slab, units) for order, slab in entered[-1:]]
         ends = [slab.start_after for _, slab in entered[1:]] + [units]

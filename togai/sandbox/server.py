@@ -12,7 +12,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from togai.sandbox import catalogue, exact_json, loading, routes
+from togai.sandbox import calls, catalogue, exact_json, loading, routes
 from togai.sandbox.lifecycle import LifeCycle
 from togai.sandbox.limits import Limits
 from togai.sandbox.moments import from_micros, micros, write_moment
@@ -86,7 +86,7 @@ class Sandbox:
         for late in self.state.take_late(micros(now)):
             request = routes.Request(late["method"], late["target"], late["body"].encode())
             with contextlib.suppress(Refusal), self.state.attempt():
-                routes.answer(self.world(from_micros(late["due"])), request)
+                calls.answer(self.world(from_micros(late["due"])), request)
         self.life.catch_up(now)
 
     def world(self, now=None, *, ignore_keys=False):
@@ -153,12 +153,12 @@ class Sandbox:
         if garbled and not garbled.applied:
             raise _garbage(garbled)
         with self.state.attempt():
-            status, body = routes.answer(self.world(), request)
+            status, body = calls.answer(self.world(), request)
         writes = method not in READS
         entry["applied"] = writes
         if writes and switches.take("duplicating", method, path):
             with contextlib.suppress(Refusal), self.state.attempt():
-                routes.answer(self.world(ignore_keys=True), request)
+                calls.answer(self.world(ignore_keys=True), request)
                 entry["twice"] = True
         if failing:
             raise _failure(failing)

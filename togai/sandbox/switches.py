@@ -85,7 +85,7 @@ class Switches(BaseModel):
     @classmethod
     def _one_or_many(cls, value: Any):
         """``true`` means every request, ``false`` or null none, an object one rule, a list several."""
-        if value is None or value is False:
+        if value is None or value is False or value == "false":
             return []
         if value is True:
             return [{}]
