@@ -7,6 +7,7 @@ by order). A *stored override* is a merge patch over keyed details: None removes
 is *sent* is the complete list of each kind that is touched (togai.md 4.1).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from typing import Any, NamedTuple
 from purchases.cards import CARDS, DETAILS, Group, Json, Number, Rows, Settings, Several, Shape
 from purchases.money import number
 from togai.strict_json import plain
+
+# What the store holds already; reading it as a number again would cost half the time of an estimate.
+_CANONICAL = re.compile(r"0|-?(?:0\.[0-9]{0,39}[1-9]|[1-9][0-9]{0,39}(?:\.[0-9]{0,39}[1-9])?)")
 
 Details = Mapping[str, Any]
 Override = Mapping[str, Any]
@@ -51,8 +55,7 @@ def effective(details: Details, override: Override) -> dict[str, Any]:
     :param override: well formed, as `terms.problems` judges
     :return: full details in stored form: the plan's cards in its order, then new ones by id; slabs by order
     """
-    listed: dict[str, Any] = _listed(merged(keyed(details), canonical(override)), DETAILS)
-    return {kind: value for kind, value in listed.items() if value or kind not in CARDS}
+    return _applied(keyed(details), override)
 
 
 def difference(details: Details, changed: Details) -> dict[str, Any]:
@@ -62,7 +65,14 @@ def difference(details: Details, changed: Details) -> dict[str, Any]:
 
 def normalised(details: Details, override: Override) -> dict[str, Any]:
     """Drop from an override what the plan says anyway, and write its numbers canonically."""
-    return difference(details, effective(details, override))
+    return sides(details, override)[1]
+
+
+def sides(details: Details, override: Override) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give what takes effect, in keyed form, and the override in minimal form."""
+    base = keyed(details)
+    whole = keyed(_applied(base, override))
+    return whole, _patch(base, whole)
 
 
 def touched(details: Details, override: Override) -> dict[str, Any]:
@@ -71,8 +81,9 @@ def touched(details: Details, override: Override) -> dict[str, Any]:
 
     :raises Unsendable: when nothing is left of such a kind
     """
-    whole = effective(details, override)
-    changed = difference(details, whole)
+    base = keyed(details)
+    whole = _applied(base, override)
+    changed = _patch(base, keyed(whole))
     for kind in changed:
         if not whole.get(kind):
             raise Unsendable(kind)
@@ -113,6 +124,11 @@ def merged(base: Json, patch: Json) -> Json:
         else:
             result[name] = merged(result.get(name), patch[name])
     return result
+
+
+def _applied(base: Mapping[str, Json], override: Override) -> dict[str, Any]:
+    listed: dict[str, Any] = _listed(merged(base, canonical(override)), DETAILS)
+    return {kind: value for kind, value in listed.items() if value or kind not in CARDS}
 
 
 def _patch(base: Mapping[str, Json], changed: Mapping[str, Json], *, top: bool = True) -> dict[str, Any]:
@@ -214,6 +230,8 @@ def _without_nulls(value: Json) -> Json:
 
 
 def _text(_shape: Shape, value: Json) -> Json:
+    if isinstance(value, str) and _CANONICAL.fullmatch(value):
+        return value
     if isinstance(value, int | Decimal | str) and not isinstance(value, bool):
         try:
             return plain(number(value))

@@ -502,8 +502,7 @@ def _override_problems(
 
 def _faults(override: Mapping[str, Any], plan: PlanFacts, currency: str) -> Iterator[Fault]:
     """What is wrong with the lists that would be sent, changed cards and unchanged ones alike."""
-    whole = overrides.keyed(overrides.effective(plan.details, override))
-    changes = overrides.normalised(plan.details, override)
+    whole, changes = overrides.sides(plan.details, override)
     added = [name for name in changes.get("supportedCurrencies") or () if name not in plan.currencies]
     for kind, change in changes.items():
         if kind in CARDS:
