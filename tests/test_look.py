@@ -10,10 +10,12 @@ import django_htmx
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.template.loader import get_template
+from django.utils.safestring import mark_safe
 
 from audit.roles import Role
 from config.context import shell
 from config.design import STATUSES, TYPES, design
+from config.templatetags.look import drawn, labelled
 from tests.factories import person
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -280,3 +282,39 @@ def test_a_first_visit_is_small(guide):
         files[name] = len(gzip.compress((home / name).read_bytes(), 6))
     assert len(files) + 1 <= 8
     assert sum(files.values()) + len(gzip.compress(guide.encode(), 6)) <= 60_000
+
+
+# --- Stock admin in our dress ------------------------------------------------------------------------------
+
+
+def test_a_cell_of_an_admin_list_knows_its_column():
+    """G-70: a row is a card on a phone, so that each value needs its name."""
+    cells = [
+        mark_safe('<td class="field-owner">Mia</td>'),
+        mark_safe('<th class="field-name"><a>Harbor</a></th>'),
+    ]
+    headers = [{"text": "owner"}, {"text": 'name "as is"'}]
+    assert list(labelled(cells, headers)) == [
+        '<td data-label="Owner" class="field-owner">Mia</td>',
+        '<th data-label="Name &quot;as is&quot;" class="field-name"><a>Harbor</a></th>',
+    ]
+
+
+def test_the_checkbox_of_a_row_gets_no_name():
+    cell = mark_safe('<td class="action-checkbox"><input type="checkbox"></td>')
+    headers = [{"text": "<input>", "class_attrib": ' class="action-checkbox-column"'}]
+    assert list(labelled([cell], headers)) == [cell]
+
+
+def test_yes_and_no_are_our_drawings_with_a_word():
+    picture = mark_safe('<td><img src="/static/admin/img/icon-no.439e82.svg" alt="False"></td>')
+    assert (
+        drawn(picture)
+        == '<td><span class="yesno yesno--no"><span class="visually-hidden">No</span></span></td>'
+    )
+
+
+def test_text_that_is_not_html_stays_text():
+    """S-11: what a customer is called never becomes markup on its way through the filter."""
+    assert drawn("<script>go()</script>") == "&lt;script&gt;go()&lt;/script&gt;"
+    assert list(labelled(["<b>"], [{"text": "Name"}])) == ["&lt;b&gt;"]

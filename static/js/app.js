@@ -282,19 +282,6 @@
     search.select();
   });
 
-  // On a phone the rows of a stock admin table become cards, as ours are: each cell learns its column's name.
-  function labelCells(scope) {
-    for (const table of scope.querySelectorAll("#result_list, #change-history table, table[data-label-cells]")) {
-      const names = [...table.querySelectorAll("thead th")].map((th) => th.querySelector(".text")?.textContent.trim() ?? th.textContent.trim());
-      for (const row of table.tBodies[0]?.rows ?? []) {
-        [...row.cells].forEach((cell, index) => {
-          if (names[index] && !cell.dataset.label && !cell.matches(".action-checkbox")) cell.dataset.label = names[index];
-        });
-      }
-      table.classList.add("is-labelled");
-    }
-  }
-
   // htmx ---------------------------------------------------------------------------------------------------------------
 
   let focusBefore = null;
@@ -316,7 +303,6 @@
     focusBefore = active && active !== document.body ? { id: active.id, name: active.getAttribute("name") } : null;
   });
   document.addEventListener("htmx:afterSettle", (event) => {
-    labelCells(event.target);
     for (const toast of document.querySelectorAll("[data-toast]")) dismissLater(toast);
     const input = event.target.closest?.("[data-combo]")?.querySelector("[role=combobox]");
     if (input && input === document.activeElement) {
@@ -347,7 +333,6 @@
   // Start --------------------------------------------------------------------------------------------------------------
 
   nameTheme();
-  labelCells(document);
   for (const toast of document.querySelectorAll("[data-toast]")) dismissLater(toast);
   document.querySelector("[data-focus-first]")?.focus();
 })();
