@@ -70,29 +70,28 @@ def price_card(
         cycle (usage; overage: units beyond the allowance) or the seats (license); None is unknown
     :param interval: the billing cycle, which a license's own usage cycle is measured against
     """
-    every, offset = _recurrence(kind, card)
+    per = _per(kind, card, plan_type)
+    every, offset = _recurrence(kind, card) if per == "cycle" else (1, 0)
     line = Line(
         kind=kind,
         billable_id=card[CARDS[kind].key],
         label=card.get("displayName") or card.get("name") or card[CARDS[kind].key],
-        per=_per(kind, card, plan_type),
+        per=per,
         quantity=quantity,
         amount=None,
+        every=every,
+        offset=offset,
         card=card,
     )
-    if line.per == "once":
-        every, offset = 1, 0
     try:
         if quantity is None:
             raise Unpriceable("No expected volume yet." if kind in METERED else "No quantity yet.")
         units, how = _units(kind, card, quantity, currency, every)
         priced = price_units(kind, card, units, currency=currency, interval=interval)
     except Unpriceable as reason:
-        return replace(line, every=every, offset=offset, unknown_because=str(reason))
+        return replace(line, unknown_because=str(reason))
     return replace(
         line,
-        every=every,
-        offset=offset,
         quantity=units,
         amount=Money.rounded(priced.amount, currency),
         formula=how + priced.formula,

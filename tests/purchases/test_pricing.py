@@ -566,6 +566,15 @@ def test_a_card_may_be_due_in_some_cycles_only():
     }
 
 
+def test_overage_that_is_billed_every_third_cycle_gathers_the_units_of_three():
+    plan = {
+        "entitlementOverageRateCards": [overage("0.03", billingConfig={"interval": 3})],
+        "pricingCycleConfig": MONTHLY,
+    }
+    deal = subscription(plan, volumes={"feature.f": D(100)})
+    assert (deal.lines[0].quantity, deal.lines[0].amount, deal.term_total) == (300, euro(9), euro(36))
+
+
 def test_a_commitment_over_uneven_cycles_is_unknown():
     plan = SUBSCRIPTION | {"fixedFeeRateCards": [fee("30", recurrenceConfig={"interval": 3})]}
     assert "differs from cycle to cycle" in subscription(plan).lines[-1].unknown_because
