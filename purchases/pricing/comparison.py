@@ -222,37 +222,42 @@ def _given(plan: Estimate, proposal: Estimate, old: Line | None, new: Line | Non
     """
     before, after = _cycles(plan, proposal)
     if new is None:
-        missed = Fraction(0) if old is None or old.kind in _GRANTS else _paid(old) * old.charges(before)
+        missed = Fraction(0) if old is None or old.kind in _GRANTS else _over(old, before)
         return _Given(missed, Fraction(0))
     if old is None:
         if new.kind in _GRANTS:
             raise Unpriceable("The plan has no price for it.")
-        return _Given(Fraction(0), _paid(new) * new.charges(after))
+        return _Given(Fraction(0), _over(new, after))
     if plan.interval != proposal.interval and old.kind in METERED and old.kind != "licenseRateCards":
         raise Unpriceable("Volumes are per billing cycle, and the cycle is not the plan's.")
-    return _Given(_listed(plan, old, new) * old.charges(before), _paid(new) * new.charges(after))
+    if old.kind == "minimumCommitment" or old.quantity is None or new.quantity in (None, old.quantity):
+        return _Given(_over(old, before), _over(new, after))
+    return _Given(_listed(plan, old, new) * old.charges(before), _over(new, after))
 
 
 def _listed(plan: Estimate, old: Line, new: Line) -> Fraction:
-    """What the plan asks for as many units as the proposal sells, per charge."""
-    listed = _paid(old)
-    if old.kind == "minimumCommitment" or old.quantity is None or new.quantity in (None, old.quantity):
-        return listed
+    """What the plan asks, each time it is due, for as many units as the proposal sells."""
+    listed = _known(old, old.amount)
     units = new.quantity or Decimal(0)
     exact = price_units(old.kind, old.card, units, currency=plan.currency, interval=plan.interval).amount
     at_units = Fraction(Money.rounded(exact, plan.currency).amount)
-    if old.kind in _GRANTS and units > old.quantity and at_units <= listed:
+    before = old.quantity or Decimal(0)
+    if old.kind in _GRANTS and units > before and at_units <= listed:
         # A flat price does not grow with what is granted; granting more for it is a discount all the same.
-        if listed <= 0 or not old.quantity:
+        if listed <= 0 or not before:
             raise Unpriceable("More is granted than the plan has a price for.")
-        return listed * Fraction(units) / Fraction(old.quantity)
+        return listed * Fraction(units) / Fraction(before)
     return at_units
 
 
-def _paid(line: Line) -> Fraction:
-    if line.amount is None:
+def _over(line: Line, cycles: int) -> Fraction:
+    return _known(line, line.over(cycles))
+
+
+def _known(line: Line, amount: Money | None) -> Fraction:
+    if amount is None:
         raise Unpriceable(line.unknown_because)
-    return Fraction(line.amount.amount)
+    return Fraction(amount.amount)
 
 
 def _cycles(plan: Estimate, proposal: Estimate) -> tuple[int, int]:

@@ -47,10 +47,8 @@ class Estimate:
         """Everything over the whole term; None when `reasons` say why."""
         if self.reasons:
             return None
-        return total(
-            (line.amount * line.charges(self.cycles or 0) for line in self.lines if line.amount is not None),
-            self.currency,
-        )
+        amounts = [line.over(self.cycles or 0) for line in self.lines]
+        return total((amount for amount in amounts if amount is not None), self.currency)
 
     @property
     def reasons(self) -> tuple[str, ...]:

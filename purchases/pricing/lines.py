@@ -31,6 +31,7 @@ class Line:
     :ivar amount: rounded to the minor unit; None when `unknown_because` says why
     :ivar every: due in every so many cycles, the first time after `offset` of them
     :ivar credit: money off later lines that a credit grant gives
+    :ivar beside: for a minimum commitment the lines that it is compared with in each cycle
     """
 
     kind: str
@@ -46,12 +47,31 @@ class Line:
     offset: int = 0
     credit: Money | None = None
     card: Card = field(default_factory=dict, repr=False, compare=False)
+    beside: tuple["Line", ...] = field(default=(), repr=False, compare=False)
 
     def charges(self, cycles: int) -> int:
         """How often it is due in a term of so many cycles."""
         if self.per == "once":
             return 1
         return max(0, -((self.offset - cycles) // self.every))
+
+    def over(self, cycles: int) -> Money | None:
+        """What it comes to in a term of so many cycles; None when it is unknown."""
+        if self.amount is None:
+            return None
+        if all(line.due_always for line in self.beside):
+            return self.amount * self.charges(cycles)
+        currency = self.amount.currency
+        return total((self._true_up_in(cycle, currency) for cycle in range(cycles)), currency)
+
+    @property
+    def due_always(self) -> bool:
+        """Whether it is due in every single cycle."""
+        return (self.per, self.every, self.offset) == ("cycle", 1, 0)
+
+    def _true_up_in(self, cycle: int, currency: str) -> Money:
+        due = [line for line in self.beside if line.charges(cycle + 1) > line.charges(cycle)]
+        return _missing(self.quantity or Decimal(0), due, currency)
 
 
 def price_card(
@@ -144,11 +164,13 @@ def true_up(commitment: Card, *, lines: Iterable[Line], currency: str) -> Line:
     """
     What a minimum commitment adds in a cycle: max(0, commitment − sum of the cards that are due in it).
 
+    The line's amount is for a cycle in which all cards are due; its `over` looks at each cycle of the term.
+
     :param lines: the lines of all rate cards; what is due once does not count
     """
     label = commitment.get("displayName") or "Minimum commitment"
     line = Line("minimumCommitment", "", label, "cycle", None, None, card=commitment)
-    recurring = [line for line in lines if line.per == "cycle"]
+    recurring = tuple(line for line in lines if line.per == "cycle")
     try:
         committed = number(_in_currency(commitment["rateValues"], currency)["rate"])
     except Unpriceable as reason:
@@ -158,17 +180,21 @@ def true_up(commitment: Card, *, lines: Iterable[Line], currency: str) -> Line:
     line = replace(line, quantity=committed)
     if any(other.amount is None for other in recurring):
         return replace(line, unknown_because="It depends on lines that are unknown.")
-    if any((other.every, other.offset) != (1, 0) for other in recurring):
-        return replace(
-            line, unknown_because="Some cards are not due in every cycle, so it differs from cycle to cycle."
-        )
-    reached = total((other.amount for other in recurring if other.amount is not None), currency)
-    missing = max(Decimal(0), EXACT.subtract(committed, reached.amount))
+    reached = plain(_reached(recurring, currency))
     return replace(
         line,
-        amount=Money.rounded(missing, currency),
-        formula=f"{plain(committed)} committed − {plain(reached.amount)} from the cards, at least 0",
+        amount=_missing(committed, recurring, currency),
+        formula=f"{plain(committed)} committed − {reached} from the cards, at least 0",
+        beside=recurring,
     )
+
+
+def _missing(committed: Decimal, due: Iterable[Line], currency: str) -> Money:
+    return Money.rounded(max(Decimal(0), EXACT.subtract(committed, _reached(due, currency))), currency)
+
+
+def _reached(due: Iterable[Line], currency: str) -> Decimal:
+    return total((line.amount for line in due if line.amount is not None), currency).amount
 
 
 def _per(kind: str, card: Card, plan_type: PlanType) -> Per:

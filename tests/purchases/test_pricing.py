@@ -575,9 +575,20 @@ def test_overage_that_is_billed_every_third_cycle_gathers_the_units_of_three():
     assert (deal.lines[0].quantity, deal.lines[0].amount, deal.term_total) == (300, euro(9), euro(36))
 
 
-def test_a_commitment_over_uneven_cycles_is_unknown():
-    plan = SUBSCRIPTION | {"fixedFeeRateCards": [fee("30", recurrenceConfig={"interval": 3})]}
-    assert "differs from cycle to cycle" in subscription(plan).lines[-1].unknown_because
+def test_a_commitment_is_compared_with_what_is_due_in_each_cycle():
+    """A fee with a free cycle: 1000 are missing in the first, 400 in each of the other eleven."""
+    plan = {
+        "fixedFeeRateCards": [fee("600", type="RECURRING", recurrenceConfig={"offset": 1})],
+        "minimumCommitment": floor("1000"),
+        "pricingCycleConfig": MONTHLY,
+    }
+    deal = subscription(plan)
+    assert (deal.lines[-1].amount, deal.per_cycle) == (euro(400), euro(1000))
+    assert deal.term_total == euro(12000)
+    assert deal.lines[-1].over(12) == euro(1000 + 11 * 400)
+    lower = subscription(plan | {"minimumCommitment": floor("500")})
+    assert lower.term_total == euro(500 + 11 * 600)
+    assert compare(deal, lower).blended_discount == Fraction(4900, 12000)
 
 
 @pytest.mark.parametrize(
