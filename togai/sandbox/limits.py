@@ -28,6 +28,12 @@ class Limits:
         if self._switches().rate_limit:
             self._count(now)
 
+    def kind_of(self, authorization):
+        """``ours``, ``wrong`` or ``none``: what the ledger may say about a token."""
+        if not authorization:
+            return "none"
+        return "ours" if self._is_ours(authorization) else "wrong"
+
     def forget(self):
         """Start counting anew."""
         self._authenticated.clear()

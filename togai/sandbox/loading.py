@@ -188,8 +188,13 @@ class _Loader:
         return None, None
 
 
-def _present(row):
-    return {key: value for key, value in row.items() if value is not None}
+def _present(value):
+    """A row without its nulls, at any depth: null means absent (togai.md 2.1)."""
+    if isinstance(value, dict):
+        return {key: _present(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_present(item) for item in value]
+    return value
 
 
 def _moment(text):

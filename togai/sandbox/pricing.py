@@ -156,10 +156,12 @@ def purchase_price(details, currency, quantity_of):
     for card in details.get("fixedFeeRateCards", ()):
         total += fixed_fee_revenue(card, currency, quantity_of(card["id"]))
     for card in details.get("billingEntitlementRateCards", ()):
-        units = sum(credits_granted(card, quantity_of(card["featureId"])), Decimal(0))
-        total += card_revenue(card, currency, units)[0]
+        # A card that is not bought costs nothing, not even its minimum.
+        if quantity := quantity_of(card["featureId"]):
+            total += card_revenue(card, currency, sum(credits_granted(card, quantity), Decimal(0)))[0]
     for card in details.get("creditGrantRateCards", ()):
-        total += credit_grant_revenue(card, currency, quantity_of(card["id"]))
+        if quantity := quantity_of(card["id"]):
+            total += credit_grant_revenue(card, currency, quantity)
     return total
 
 

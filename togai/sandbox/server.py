@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from datetime import timedelta
+from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -109,6 +110,7 @@ class Sandbox:
             entry = {
                 "method": request.method,
                 "path": request.target,
+                "token": self.limits.kind_of(authorization),
                 "body": request.body.decode("utf-8", "replace")[:65536],
             }
             try:
@@ -202,6 +204,10 @@ class Handler(BaseHTTPRequestHandler):
     def version_string(self):
         """The Server header."""
         return "togai-sandbox"
+
+    def date_time_string(self, timestamp=None):
+        """The Date header follows the sandbox's clock, as a real server's follows its own."""
+        return formatdate(timestamp or self.server.sandbox.clock.now().timestamp(), usegmt=True)
 
     def log_message(self, *_):
         """The ledger is the log."""
