@@ -182,3 +182,10 @@ def refuse_endless_search(query):
     """Answer 400 to a search that nobody typed (reliability.md 4.2, 51)."""
     if len(query.get("q", "")) > LONGEST_SEARCH:
         raise BadRequest("A search has at most 200 characters.")
+
+
+def filters_in(query):
+    """The filters of an address without the place in the list and without empty ones, as one string."""
+    return urlencode(
+        [(name, value) for name, value in query.items() if value and name not in ("after", "before")]
+    )

@@ -1,7 +1,38 @@
 """Addresses of proposals and approvals: plural noun, key, verb."""
 
-from django.urls import path  # noqa: F401
+from django.urls import path, register_converter
+
+from proposals.views import approvals, pages, verbs
+
+
+class Reference:
+    """A number as people quote it, P-000123: one address per deal, so nothing but the canonical form."""
+
+    regex = r"P-[0-9]{6,9}"
+
+    def to_python(self, value):
+        number = int(value[2:])
+        if value != self.to_url(number):
+            raise ValueError("A number longer than six digits has no leading zeros.")
+        return number
+
+    def to_url(self, value):
+        return value if isinstance(value, str) else f"P-{value:06d}"
+
+
+register_converter(Reference, "proposal")
 
 app_name = "proposals"
 
-urlpatterns = []
+urlpatterns = [
+    path("proposals/", pages.index, name="list"),
+    path("proposals/<proposal:number>/", pages.detail, name="detail"),
+    path("proposals/<proposal:number>/r<int:revision>/", pages.revision, name="revision"),
+    path("proposals/<proposal:number>/submit/", verbs.submit, name="submit"),
+    path("proposals/<proposal:number>/recall/", verbs.recall, name="recall"),
+    path("proposals/<proposal:number>/revise/", verbs.revise, name="revise"),
+    path("proposals/<proposal:number>/approve/", verbs.approve, name="approve"),
+    path("proposals/<proposal:number>/decline/", verbs.decline, name="decline"),
+    path("proposals/<proposal:number>/request-changes/", verbs.request_changes, name="request_changes"),
+    path("approvals/", approvals.inbox, name="approvals"),
+]

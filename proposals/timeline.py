@@ -1,0 +1,181 @@
+"""What happened to a proposal, told from the record: who, when, what and why."""
+
+from django.db.models import OuterRef, Subquery
+
+from audit.models import Event
+from proposals.models import Proposal, ReasonCode
+from togai import statuses
+
+# Enough to read; the whole record is in the administration.
+MOST_SHOWN = 100
+
+FIELDS = {
+    "account": "account",
+    "type": "type",
+    "price_plan": "plan",
+    "quantity": "quantity",
+    "rate_card_quantities": "quantities per card",
+    "purchase_plan_override": "prices",
+    "association_override": "prices",
+    "wallet_topup_amount": "top-up",
+    "wallet_purchase_amount": "amount paid",
+    "effective_from": "start",
+    "effective_until": "end",
+    "valid_until": "validity",
+    "payment_mode": "payment",
+    "expected_volumes": "expected volumes",
+    "title": "title",
+    "internal_note": "internal note",
+}
+# Values of these are too long for a line; that they changed is enough here.
+_LONG = frozenset(
+    {
+        "rate_card_quantities",
+        "purchase_plan_override",
+        "association_override",
+        "expected_volumes",
+        "internal_note",
+    }
+)
+
+_TITLES = {
+    "create": ("wrote the draft", "edit"),
+    "edit": ("changed the draft", "edit"),
+    "submit": ("submitted it", ""),
+    "approve_step": ("approved their step", "good"),
+    "approve": ("approved it", "good"),
+    "decline": ("declined it", "bad"),
+    "request_changes": ("asked for changes", "warn"),
+    "recall": ("recalled it", "warn"),
+    "revise": ("opened this revision", "edit"),
+    "supersede": ("opened the next revision", "edit"),
+    "hand_over": ("handed it over", ""),
+    "expire": ("Its validity ended", "warn"),
+    "refused_by_togai": ("Togai refused it", "bad"),
+    "needs_a_person": ("A person has to look at the delivery", "bad"),
+    "drift": ("Togai and we do not say the same", "bad"),
+}
+
+
+def events_of(proposal):
+    """
+    The newest events on record about one revision, newest first, for partials/timeline.html.
+
+    :returns: the events, and whether older ones were left out; one query
+    """
+    label = ReasonCode.objects.filter(pk=OuterRef("reason_code")).values("label")[:1]
+    found = list(
+        Event.objects.about(proposal)
+        .order_by("-seq")
+        .select_related("actor", "on_behalf_of")
+        .annotate(reason_label=Subquery(label))[: MOST_SHOWN + 1]
+    )
+    return [told(event) for event in found[:MOST_SHOWN]], len(found) > MOST_SHOWN
+
+
+def told(event):
+    """One event in words."""
+    if event.verb == "togai":
+        title, kind = _togai_title(event), _togai_kind(event)
+    else:
+        title, kind = _TITLES.get(event.verb, (event.verb.replace("_", " "), ""))
+    return {
+        "title": title,
+        "kind": kind,
+        "at": event.at,
+        "by": _by(event),
+        "text": _text(event),
+    }
+
+
+def _by(event):
+    if event.actor is None:
+        return ""
+    name = event.actor.get_full_name() or event.actor.get_username()
+    if event.on_behalf_of:
+        other = event.on_behalf_of
+        name += f" for {other.get_full_name() or other.get_username()}"
+    return name
+
+
+def _text(event):
+    if event.verb == "edit":
+        return "; ".join(_changes(event))
+    if event.verb == "hand_over":
+        return f"From {event.before.get('owner', '')} to {event.after.get('owner', '')}."
+    if event.verb == "togai":
+        return _togai_text(event)
+    if event.verb == "supersede":
+        return f"Revision {event.after.get('next', '')} follows."
+    if "message" in event.after:
+        return event.after["message"]
+    reason = event.reason
+    code = event.reason_label or event.reason_code
+    return f"{code}: {reason}" if code and reason else reason
+
+
+def _changes(event):
+    for name, after in event.after.items():
+        if name not in FIELDS:
+            continue
+        words, before = FIELDS[name], event.before.get(name)
+        if name in _LONG:
+            yield words
+        elif before in (None, ""):
+            yield f"{words}: {after}"
+        else:
+            yield f"{words}: {before} → {after if after not in (None, '') else 'none'}"
+
+
+def _togai_title(event):
+    status = event.after.get("togai_status")
+    if status:
+        return f"Togai: {statuses.label(status).lower()}"
+    return "Togai sent news"
+
+
+def _togai_kind(event):
+    status = event.after.get("togai_status", "")
+    if status in ("FAILURE", "PROPOSAL_DECLINED", "PROPOSAL_EXPIRED"):
+        return "bad" if status == "FAILURE" else "warn"
+    return "good" if status == "SUCCESS" else "info"
+
+
+_TOGAI_WORDS = {
+    "togai_id": "id",
+    "togai_price": "price",
+    "togai_currency": "currency",
+    "togai_invoice_id": "invoice",
+    "togai_comment": "Togai's comment",
+}
+
+
+def _togai_text(event):
+    return "; ".join(
+        f"{words}: {event.after[name]}" for name, words in _TOGAI_WORDS.items() if event.after.get(name)
+    )
+
+
+def steps_of(steps, *, status, at_words):
+    """
+    The approval strip, for partials/approval.html.
+
+    :param steps: loaded steps, annotated with the decision that settled each (`verb`, `by`, `decided_at`)
+    :param status: of the proposal
+    :param at_words: turns a moment into words in the business zone
+    """
+    shown, current_seen = [], False
+    for step in steps:
+        state, words = "waiting", "Comes after the step before"
+        if step.verb == "approve":
+            state, words = "done", f"Approved by {step.by}, {at_words(step.decided_at)}"
+        elif step.verb == "decline":
+            state, words = "declined", f"Declined by {step.by}, {at_words(step.decided_at)}"
+        elif step.verb == "request_changes":
+            state, words = "changes", f"{step.by} asked for changes, {at_words(step.decided_at)}"
+        elif step.state == step.State.ENDED:
+            state, words = "skipped", "No longer needed"
+        elif not current_seen and status == Proposal.Status.SUBMITTED:
+            state, words, current_seen = "current", "Waits for a decision", True
+        shown.append({"name": step.get_role_display(), "state": state, "words": words, "note": step.because})
+    return shown
