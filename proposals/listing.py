@@ -138,7 +138,8 @@ def narrowed(user, filters, *, at):
     The visible proposals, newest revision of each, that pass the filters.
 
     :param filters: the `cleaned_data` of a `FilterForm`; a missing name filters nothing
-    :returns: the queryset, newest first, and whether a search met more accounts than are looked at
+    :returns: the queryset, newest first (what expires soon: soonest first), and whether a search met more
+        accounts than are looked at
     """
     proposals = Proposal.objects.visible_to(user).live().for_listing().only(*_SHOWN)
     for name, column in (("status", "status"), ("type", "type"), ("mode", "payment_mode")):
@@ -150,14 +151,18 @@ def narrowed(user, filters, *, at):
         owner = user.pk if filters["owner"] == "me" else int(filters["owner"])
         proposals = proposals.filter(owner=owner)
     if filters.get("soon"):
-        today = business_day(at)
-        proposals = proposals.filter(
-            status=Status.SUBMITTED, valid_until__range=(today, today + timedelta(days=SOON_DAYS))
-        )
+        proposals = expiring(proposals, at=at)
     if filters.get("refused"):
         # Only while it waits: a refusal that was revised is history.
-        proposals = proposals.filter(status=Status.SUBMITTED).exclude(togai_refusal="")
+        proposals = proposals.filter(status=Status.SUBMITTED, togai_refusal__gt="")
     return _searched(proposals, filters.get("q", ""), user)
+
+
+def expiring(proposals, *, at):
+    """Those that wait for a decision and whose validity ends within `SOON_DAYS` days, the soonest first."""
+    today = business_day(at)
+    window = (today, today + timedelta(days=SOON_DAYS))
+    return proposals.filter(status=Status.SUBMITTED, valid_until__range=window).order_by("valid_until", "pk")
 
 
 def _searched(proposals, text, user):

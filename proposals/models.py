@@ -138,9 +138,9 @@ class Proposal(Deal):
                 fields=["togai_status", "-id"], name="proposal_togai_status", condition=Q(is_live=True)
             ),
             models.Index(fields=["status", "submitted_at", "id"], name="proposal_waiting"),
-            models.Index(
-                fields=["valid_until", "id"], name="proposal_expiring", condition=Q(status="SUBMITTED")
-            ),
+            # Whole, because SQLite does not see that `status = ?` is the condition of a partial one.
+            models.Index(fields=["status", "valid_until", "id"], name="proposal_expiring"),
+            models.Index(fields=["status", "togai_refusal", "id"], name="proposal_refused"),
         ]
 
     def __str__(self):
