@@ -14,19 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from purchases import overrides
-from purchases.cards import (
-    CARDS,
-    DETAILS,
-    INT32,
-    KIND_NAMES,
-    MAX_CARDS,
-    Fault,
-    cycle_problems,
-    number_problem,
-    shape_problems,
-    structure_problems,
-)
+from purchases.cards import DETAILS, INT32, KIND_NAMES, number_problem, shape_problems
 from purchases.money import minor_digits, number, payable
+from purchases.override_rules import sent_faults
 from togai.strict_json import dumps, plain
 
 MAX_QUANTITY = INT32
@@ -496,76 +486,14 @@ def _override_problems(
     yield from malformed
     if malformed or not complete or plan is None or terms.override_field is None:
         return
-    for fault in _faults(terms.override, plan, account.currency if account else ""):
+    for fault in sent_faults(
+        plan.details,
+        terms.override,
+        offered=plan.currencies,
+        currency=account.currency if account else "",
+        recurs=plan.type is PlanType.BILLING,
+    ):
         yield Problem(terms.override_field, fault.message, fault.path)
-
-
-def _faults(override: Mapping[str, Any], plan: PlanFacts, currency: str) -> Iterator[Fault]:
-    """What is wrong with the lists that would be sent, changed cards and unchanged ones alike."""
-    whole, changes = overrides.sides(plan.details, override)
-    added = [name for name in changes.get("supportedCurrencies") or () if name not in plan.currencies]
-    for kind, change in changes.items():
-        if kind in CARDS:
-            yield from _kind_faults(kind, change, whole.get(kind, {}), plan)
-        elif change is None:
-            yield Fault((kind,), f"{KIND_NAMES[kind]}: Togai has no way to remove this; change it instead.")
-        else:
-            faults = list(shape_problems(DETAILS.fields[kind], whole[kind], (kind,)))
-            yield from faults
-            if kind == "pricingCycleConfig" and not faults:
-                for fault in cycle_problems(whole[kind]):
-                    yield Fault((kind, *fault.path), fault.message)
-    for kind, billable_id, card in _priced(whole):
-        here = (kind, billable_id) if billable_id else (kind,)
-        changed = kind in changes and (not billable_id or billable_id in changes[kind])
-        for wanted in dict.fromkeys([*added, *([currency] if changed and currency else [])]):
-            prices = _prices(kind, card)
-            if isinstance(prices, Mapping) and wanted not in prices:
-                table = (
-                    ("rateDetails", "currencySlabRateDetails")
-                    if kind == "creditGrantRateCards"
-                    else ("rateValues",)
-                )
-                yield Fault((*here, *table, wanted), f"There is no price in {wanted}.")
-
-
-def _kind_faults(
-    kind: str, change: Mapping[str, Any], rows: Mapping[str, Any], plan: PlanFacts
-) -> Iterator[Fault]:
-    if not rows:
-        last = list(change)[-1]
-        yield Fault(
-            (kind, last),
-            "The last card of a kind stays: Togai has no way to remove it. Set its price instead.",
-        )
-        return
-    if len(rows) > MAX_CARDS:
-        yield Fault((kind,), f"At most {MAX_CARDS} cards of a kind.")
-    faults = list(shape_problems(CARDS[kind], rows, (kind,)))
-    yield from faults
-    unsound = {fault.path[1] for fault in faults if len(fault.path) > 1}
-    for billable_id, card in rows.items():
-        if billable_id not in unsound:
-            for fault in structure_problems(kind, card):
-                yield Fault((kind, billable_id, *fault.path), fault.message)
-        if plan.type is PlanType.PURCHASE and billable_id in change and card.get("type") == "RECURRING":
-            yield Fault(
-                (kind, billable_id, "type"), "A purchase plan has no cycles in which this could recur."
-            )
-
-
-def _priced(whole: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    for kind in CARDS:
-        for billable_id, card in whole.get(kind, {}).items():
-            yield kind, billable_id, card
-    if "minimumCommitment" in whole:
-        yield "minimumCommitment", "", whole["minimumCommitment"]
-
-
-def _prices(kind: str, card: Mapping[str, Any]) -> Any:
-    if kind == "creditGrantRateCards":
-        return card.get("rateDetails", {}).get("currencySlabRateDetails")
-    return card.get("rateValues")
 
 
 def _currencies(terms: Terms, plan: PlanFacts) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ D = Decimal
 MONEY_PATH = [
     "money.py",
     "cards.py",
+    "override_rules.py",
     "overrides.py",
     "terms.py",
     *(f"pricing/{name}" for name in ("__init__.py", "slabs.py", "lines.py", "estimates.py", "comparison.py")),

@@ -708,6 +708,8 @@ def test_a_payload_says_nothing_that_was_not_said():
         (date(2030, 1, 31), "Europe/Berlin", "2030-01-31T22:59:59Z"),
         (date(2030, 6, 30), "America/New_York", "2030-07-01T03:59:59Z"),
         (date(2030, 10, 27), "Europe/Berlin", "2030-10-27T22:59:59Z"),
+        # The clock went back from midnight to eleven: the day had that second twice.
+        (date(2019, 2, 16), "America/Sao_Paulo", "2019-02-17T02:59:59Z"),
     ],
 )
 def test_a_validity_ends_with_the_last_second_of_its_day_in_the_business_zone(day, zone, instant):
