@@ -14,6 +14,14 @@ from togai.worker import Worker
 # move.
 LINGER_SECONDS = 20
 
+_stopping = False
+
+
+def stop_soon(*_):
+    """Ask what runs in this process to end early; fit for a signal, so it only leaves a mark."""
+    global _stopping  # noqa: PLW0603  a signal's handler has nowhere else to write
+    _stopping = True
+
 
 def work(*, sleep=time.sleep):
     """Do what is due, and stay a little for what is due in a moment."""
@@ -21,7 +29,7 @@ def work(*, sleep=time.sleep):
         worker = Worker()
         steps = worker.work()
         ends = time.monotonic() + LINGER_SECONDS
-        while time.monotonic() < ends and _soon():
+        while not _stopping and time.monotonic() < ends and _soon():
             sleep(1)
             steps += worker.work()
         return steps
