@@ -1,14 +1,19 @@
 """How Django finds the wiring."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
+from django.db.models.signals import post_migrate
 
 
 class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self):
-        from config import checks  # noqa: F401  registers what production refuses
+        from config import checks, schedules  # noqa: F401  checks registers what production refuses
+
+        post_migrate.connect(
+            schedules.register, sender=apps.get_app_config("django_q"), dispatch_uid="schedules"
+        )
 
 
 class AdminConfig(admin_apps.AdminConfig):
