@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from audit.roles import SEES_EVERYTHING, Role, has_role
+from audit.roles import SEES_EVERYTHING, Role, has_role, roles_of
 
 
 class Team(models.Model):
@@ -25,10 +25,13 @@ class Team(models.Model):
 
 def owners_visible_to(user):
     """
-    Whose work a person may see, as a filter on an `owner` column: everything, a team's, or one's own.
+    Whose work a person may see, as a filter on an `owner` column: everything, a team's, one's own, or nothing
+    for somebody without a role.
 
     The one rule of object scope (G-62): accounts, purchases and proposals all start from it.
     """
+    if not roles_of(user):
+        return Q(pk__in=[])
     if has_role(user, *SEES_EVERYTHING):
         return Q()
     if has_role(user, Role.MANAGER):

@@ -7,8 +7,8 @@ An offer decides nothing: the services refuse by themselves, whatever a page sho
 from dataclasses import dataclass
 
 from audit.refusals import NotAllowed, WrongStatus
-from audit.roles import DECIDES, Role, has_role
-from proposals import policy, services
+from audit.roles import DECIDES, has_role
+from proposals import policy
 from proposals.models import ApprovalStep, Proposal
 from purchases import drafts
 from purchases.services import refuse_own_work
@@ -54,11 +54,11 @@ def offers(proposal, user, *, steps, at):
     if proposal.is_draft:
         if drafts.may_edit(proposal, user):
             verbs.add("edit")
-        if user.pk in (proposal.owner_id, proposal.created_by_id):
+        if drafts.is_author(proposal, user):
             verbs.add("submit")
     if not proposal.is_waiting:
         return Offers(frozenset(verbs))
-    if _may_recall(proposal, user):
+    if drafts.may_recall(proposal, user):
         verbs.add("recall")
     why_not = ""
     if has_role(user, *DECIDES):
@@ -92,13 +92,6 @@ def over(proposal, *, at):
     return ""
 
 
-def _may_recall(proposal, user):
-    # Spares the question for a team to people who lead none.
-    own = user.pk in (proposal.owner_id, proposal.created_by_id, proposal.submitted_by_id)
-    leads = has_role(user, Role.MANAGER, Role.ADMINISTRATOR)
-    return own or (leads and services.may_recall(proposal, user))
-
-
 def refuse_early(verb, proposal, user):
     """
     Refuse to ask the questions of a verb that would be refused anyway; POST meets the service itself.
@@ -107,11 +100,11 @@ def refuse_early(verb, proposal, user):
     :raises WrongStatus: the proposal is not in a state for it
     """
     if verb == "submit":
-        if user.pk not in (proposal.owner_id, proposal.created_by_id):
+        if not drafts.is_author(proposal, user):
             raise NotAllowed("Only its owner submits a proposal.")
         wanted = Status.SUBMITTED
     elif verb == "recall":
-        if not services.may_recall(proposal, user):
+        if not drafts.may_recall(proposal, user):
             raise NotAllowed("Only its owner or their manager recalls a proposal.")
         wanted = Status.RECALLED
     else:

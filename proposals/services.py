@@ -7,10 +7,8 @@ records and queues in one transaction; nothing here talks to Togai (reliability.
 
 from django.db import transaction
 
-from accounts.models import Team
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
-from audit.roles import Role, has_role
 from proposals import policy
 from proposals.models import SHORTEST_REASON, ApprovalStep, Decision, LineNote, Proposal, ReasonCode
 from proposals.outcome import expire_now
@@ -60,7 +58,7 @@ def submit(*, proposal_id, by, at, version=None, batch_id=None):
     :raises Invalid: something is missing or Togai would refuse it
     """
     proposal = drafts.locked(Proposal, proposal_id)
-    if by.pk not in (proposal.owner_id, proposal.created_by_id):
+    if not drafts.is_author(proposal, by):
         raise NotAllowed("Only its owner submits a proposal.")
     _require(proposal, Status.SUBMITTED)
     if version is not None and version != proposal.version:
@@ -175,7 +173,7 @@ def recall(*, proposal_id, by, at, reason_code, reason, batch_id=None):
     :raises Invalid: no usable reason
     """
     proposal = drafts.locked(Proposal, proposal_id)
-    if not may_recall(proposal, by):
+    if not drafts.may_recall(proposal, by):
         raise NotAllowed("Only its owner or their manager recalls a proposal.")
     _require(proposal, Status.RECALLED)
     code, reason = _reason("for_recall", reason_code, reason)
@@ -251,15 +249,6 @@ def expire(*, proposal_id, at):
         return False
     expire_now(proposal, at=at)
     return True
-
-
-def may_recall(proposal, user):
-    """Whether a person may take this proposal back: its people, their manager, or an administrator."""
-    if user.pk in (proposal.owner_id, proposal.created_by_id, proposal.submitted_by_id):
-        return True
-    if has_role(user, Role.ADMINISTRATOR):
-        return True
-    return Team.objects.filter(managers=user, members=proposal.owner_id).exists()
 
 
 def _require(proposal, status):

@@ -11,7 +11,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import Account
+from accounts.models import Account, Team
 from audit import services as audit
 from audit.models import Event
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
@@ -38,11 +38,22 @@ def business_day(at):
     return at.astimezone(settings.BUSINESS_TIME_ZONE).date()
 
 
+def is_author(deal, user):
+    """Whether a deal is this person's own work, theirs to submit: its owner or creator, still drafting."""
+    return has_role(user, *DRAFTS) and user.pk in (deal.owner_id, deal.created_by_id)
+
+
 def may_edit(deal, user):
     """Whether a person who sees the deal may write it: its owner, its creator, or an administrator."""
-    return (has_role(user, *DRAFTS) and user.pk in (deal.owner_id, deal.created_by_id)) or has_role(
-        user, Role.ADMINISTRATOR
-    )
+    return is_author(deal, user) or has_role(user, Role.ADMINISTRATOR)
+
+
+def may_recall(deal, user):
+    """Whether a person may take it back before it is decided: its people, their manager, an administrator."""
+    if may_edit(deal, user) or (user.pk == deal.submitted_by_id and has_role(user, *DRAFTS)):
+        return True
+    manages = Team.objects.filter(managers=user, members=deal.owner_id)
+    return has_role(user, Role.MANAGER) and manages.exists()
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, OwnWork, Stale, WrongStatus
-from audit.roles import DECIDES, Role, has_role
+from audit.roles import DECIDES, has_role
 from purchases import drafts
 from purchases import terms as domain
 from purchases.models import Purchase
@@ -58,7 +58,7 @@ def submit(*, purchase_id, by, at, version=None, batch_id=None):
     :raises Invalid: something is missing or Togai would refuse it
     """
     purchase = drafts.locked(Purchase, purchase_id)
-    if by.pk not in (purchase.owner_id, purchase.created_by_id):
+    if not drafts.is_author(purchase, by):
         raise NotAllowed("Only its owner submits a purchase.")
     _require(purchase, Status.SUBMITTED)
     if version is not None and version != purchase.version:
@@ -76,13 +76,12 @@ def recall(*, purchase_id, by, at, reason, batch_id=None):
     """
     Take a purchase back into the draft while finance has not released it.
 
-    :raises NotAllowed: neither owner, creator, submitter nor administrator
+    :raises NotAllowed: neither owner, creator, submitter, their manager nor an administrator
     :raises WrongStatus: it does not wait for release
     """
     purchase = drafts.locked(Purchase, purchase_id)
-    own = by.pk in (purchase.owner_id, purchase.created_by_id, purchase.submitted_by_id)
-    if not own and not has_role(by, Role.ADMINISTRATOR):
-        raise NotAllowed("Only its owner takes a purchase back.")
+    if not drafts.may_recall(purchase, by):
+        raise NotAllowed("Only its owner or their manager takes a purchase back.")
     if purchase.status != Status.SUBMITTED:
         raise WrongStatus(f"This purchase is {purchase.get_status_display().lower()}.")
     return _back_to_draft(purchase, "recall", by=by, at=at, reason=_reason(reason), batch_id=batch_id)
