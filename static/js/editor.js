@@ -1,0 +1,67 @@
+// Improves the deal editor, which works without: marks changed prices while one types, resets them in place, and
+// keeps what is typed while htmx redraws the form.
+(() => {
+  "use strict";
+
+  const form = document.querySelector("form[data-editor]");
+  if (!form) return;
+
+  // As the server compares: spaces around a number and zeros at its end say nothing.
+  const plain = (text) => {
+    const found = /^(-?)0*(\d+?)(?:\.(\d*?)0*)?$/.exec(text.trim());
+    return found && found[2] + (found[3] || "") ? `${found[1]}${found[2]}${found[3] ? `.${found[3]}` : ""}` : text.trim();
+  };
+
+  function mark(cell) {
+    const input = cell.querySelector("input, select");
+    const note = cell.querySelector(".cell__note");
+    if (input && note) note.hidden = plain(input.value) === plain(cell.dataset.cell);
+  }
+
+  form.addEventListener("input", (event) => {
+    const cell = event.target.closest("[data-cell]");
+    if (cell) mark(cell);
+  });
+
+  // Before htmx sees the press: a cell is reset where it stands.
+  form.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-cell-reset]");
+    const cell = button?.closest("[data-cell]");
+    const input = cell?.querySelector("input");
+    if (!input) return;
+    event.preventDefault();
+    event.stopPropagation();
+    input.value = cell.dataset.cell;
+    input.removeAttribute("aria-invalid");
+    cell.querySelector(".field__error")?.remove();
+    input.focus();
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  }, true);
+
+  // What was typed while an answer was on its way is newer than the answer: ask again with it.
+  let typed = 0;
+  let askedAt = 0;
+  let opened = [];
+  form.addEventListener("input", () => { typed += 1; });
+  const redraws = (event) => event.detail.target?.id === "editor";
+  document.addEventListener("htmx:beforeRequest", (event) => { if (redraws(event)) askedAt = typed; });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!redraws(event) || !event.detail.shouldSwap) return;
+    if (typed !== askedAt) {
+      event.detail.shouldSwap = false;
+      const again = event.detail.requestConfig.elt;
+      window.htmx.trigger(again, again.matches("button") ? "click" : "change");
+      return;
+    }
+    opened = [...form.querySelectorAll("details[id][open]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.detail.target?.id !== "editor" && event.target.id !== "editor") return;
+    for (const id of opened) {
+      const details = document.getElementById(id);
+      if (details) details.open = true;
+    }
+    // Another type or plan is unsaved work, too.
+    form.dataset.dirty = "1";
+  });
+})();
