@@ -2,7 +2,8 @@
 
 from django.contrib import messages
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -10,6 +11,7 @@ from accounts import history, search, services
 from accounts.forms import LONGEST_SEARCH, EditForm, FilterForm, OwnerForm, name_of
 from accounts.models import Account
 from accounts.outcome import asked_for
+from audit.answers import SeeOther
 from audit.models import Event
 from audit.paging import page_of
 from audit.refusals import Invalid, Refusal, Stale
@@ -118,26 +120,23 @@ def edit(request, togai_id):
     initial = EditForm.initial_of(account, asked_for(waiting) if waiting else {})
     form = EditForm(request.POST or None, initial=initial)
     status = 200
-    if request.method == "POST":
-        status = 422
-        if form.is_valid():
-            try:
-                return _edited(request, account, form)
-            except Invalid as refusal:
-                form.take_problems(refusal.problems)
-            except Stale as refusal:
-                status = refusal.http_status
-                form = _on_top_of(account, form)
-                messages.error(request, str(refusal))
-            except Refusal as refusal:
-                status = refusal.http_status
-                messages.error(request, str(refusal))
+    if request.method == "POST" and form.is_valid():
+        try:
+            return _edited(request, account, form)
+        except Invalid as refusal:
+            form.take_problems(refusal.problems)
+        except Stale as refusal:
+            status = refusal.http_status
+            form = _on_top_of(account, form)
+        except Refusal as refusal:
+            status = refusal.http_status
+            form.add_error(None, str(refusal))
     context = {
         "account": account,
         "form": form,
         "owner_form": OwnerForm(initial={"to": account.owner_id}),
         "waiting": waiting and {"delivery": waiting},
-        "stale": status == Stale.http_status,
+        "stale": form.is_bound and request.POST.get("version") != str(account.version),
     }
     return render(request, "accounts/edit.html", context, status=status)
 
@@ -157,7 +156,7 @@ def _edited(request, account, form):
         messages.success(request, "The change is on its way to Togai and shows here once it is confirmed.")
     else:
         messages.success(request, "The change that waited is taken back; nothing is sent.")
-    return redirect(account)
+    return SeeOther(account.get_absolute_url())
 
 
 def _on_top_of(account, form):
@@ -174,11 +173,11 @@ def hand_over(request, togai_id):
     form = OwnerForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose one of the people in the list.")
-        return redirect("accounts:edit", togai_id)
+        return SeeOther(reverse("accounts:edit", args=[togai_id]))
     owner = form.cleaned_data["to"]
     services.hand_over(account_id=account.pk, to=owner, by=request.user, at=timezone.now())
     messages.success(request, f"The account now belongs to {name_of(owner) if owner else 'nobody'}.")
-    return redirect(account)
+    return SeeOther(account.get_absolute_url())
 
 
 def _visible(request, togai_id):

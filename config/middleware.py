@@ -16,7 +16,8 @@ def refuse_impossible_text(get_response):
     """Answer 400 to a NUL or broken UTF-8 in path or query: no row holds it and PostgreSQL fails on it."""
 
     def middleware(request):
-        for part in (request.META.get("PATH_INFO", "").encode("latin-1", "replace"), _query(request)):
+        # Django has decoded the path already, and left broken bytes of it percent-encoded.
+        for part in (request.path_info.encode(), _query(request)):
             try:
                 text = part.decode()
             except UnicodeDecodeError:
