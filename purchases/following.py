@@ -1,0 +1,132 @@
+"""What of a deal can change while somebody looks at it: its deliveries and Togai's own record."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django_q.models import OrmQ
+
+from togai import deliveries, strict_json, wording
+from togai.models import Delivery, Link, RemoteSnapshot
+
+State = Delivery.State
+
+# How often a page that somebody looks at asks again: while something is about to move, and while only people
+# or a slow look can move it.
+LIVELY_SECONDS = 2
+CALM_SECONDS = 15
+# A look at Togai that is planned within this time counts as about to move.
+SOON = timedelta(seconds=60)
+
+_ABOUT_TO_MOVE = (State.NOT_SENT, State.SENDING, State.UNKNOWN)
+_SEEN = (
+    "version",
+    "status",
+    "togai_id",
+    "togai_status",
+    "togai_price",
+    "togai_invoice_id",
+    "togai_comment",
+    "togai_refusal",
+    "togai_problem",
+)
+
+
+class Following:
+    """
+    The moving parts of one deal at one moment.
+
+    :ivar deliveries: its deliveries, oldest first
+    :ivar snapshot: Togai's record as last seen, or None
+    """
+
+    def __init__(self, deal, *, at):
+        self.deal, self.at = deal, at
+        self.deliveries = list(Delivery.objects.of(deal).select_related("depends_on"))
+        self.snapshot = (
+            RemoteSnapshot.objects.filter(remote_id=deal.togai_id).first() if deal.togai_id else None
+        )
+
+    @property
+    def seconds(self):
+        """How soon the page asks again; None when nothing can change any more."""
+        followed = self.snapshot.next_poll_at if self.snapshot else None
+        if any(delivery.state in _ABOUT_TO_MOVE for delivery in self.deliveries):
+            return LIVELY_SECONDS
+        if followed and followed - self.at < SOON:
+            return LIVELY_SECONDS
+        if followed or self.deal.is_waiting or any(delivery.is_open for delivery in self.deliveries):
+            return CALM_SECONDS
+        return None
+
+    @property
+    def fingerprint(self):
+        """Changes whenever the page would look different."""
+        seen = [
+            *(getattr(self.deal, name) for name in _SEEN),
+            *((one.pk, one.state, one.last_message, one.held_because) for one in self.deliveries),
+            self.snapshot and self.snapshot.raw,
+            self.seconds,
+        ]
+        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+    def nudge(self):
+        """
+        Wake the worker when something here is due and no wake-up is on its way: somebody is watching.
+
+        Not during an outage: the worker finds out by itself when Togai is back.
+        """
+        waiting = [one.next_at for one in self.deliveries if one.state in (State.NOT_SENT, State.UNKNOWN)]
+        if self.snapshot and self.snapshot.next_poll_at:
+            waiting.append(self.snapshot.next_poll_at)
+        due = any(moment <= self.at for moment in waiting)
+        if due and Link.load().unreachable_since is None and not OrmQ.objects.exists():
+            deliveries.wake()
+
+    def sent(self):
+        """The deliveries in words, newest first."""
+        return [Sent.of(delivery) for delivery in reversed(self.deliveries)]
+
+    def granted(self):
+        """
+        What Togai's record says it granted, as dicts of name, granted, available and until; [] when it says
+        nothing readable.
+        """
+        if self.snapshot is None:
+            return []
+        try:
+            features = strict_json.loads(self.snapshot.raw, max_bytes=1_048_576).get("features") or []
+        except (strict_json.JSONRefused, AttributeError):
+            return []
+        if not isinstance(features, list):
+            return []
+        return [
+            {
+                "name": str(feature.get("name") or feature.get("id") or ""),
+                "granted": str(feature.get("creditsGranted", "unknown")),
+                "available": str(feature.get("creditsAvailable", "unknown")),
+                "until": str(feature.get("effectiveUntil") or "")[:10],
+            }
+            for feature in features
+            if isinstance(feature, dict)
+        ]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One delivery as a page tells it, with its request."""
+
+    delivery: Delivery
+    words: str
+    again_at: object
+    wire: wording.Wire
+
+    @classmethod
+    def of(cls, delivery):
+        """From a delivery with its `depends_on` loaded."""
+        return cls(
+            delivery,
+            wording.state_in_words(delivery),
+            wording.tried_again_at(delivery),
+            wording.on_the_wire(delivery),
+        )

@@ -1,0 +1,312 @@
+"""
+A plan's rate cards as a person reads a price list: what is sold, its slabs per currency, its conditions.
+
+Pure: details in stored form in, words out. Tolerant, as Togai's own cards are shown: what is missing is left
+out, a word we do not know is shown as it came.
+"""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from purchases import figures
+from purchases.cards import CARDS, KIND_NAMES
+from purchases.money import number
+
+_UNITS = {
+    "Y": ("year", "years"),
+    "M": ("month", "months"),
+    "W": ("week", "weeks"),
+    "D": ("day", "days"),
+    "TH": ("hour", "hours"),
+    "TM": ("minute", "minutes"),
+    "TS": ("second", "seconds"),
+}
+_INTERVALS = {
+    "WEEKLY": "weekly",
+    "MONTHLY": "monthly",
+    "QUARTERLY": "quarterly",
+    "HALF_YEARLY": "half-yearly",
+    "ANNUALLY": "yearly",
+}
+_MODELS = {
+    "TIERED": "Each slab prices its own units",
+    "VOLUME": "The slab reached prices all units",
+}
+_TIMINGS = {
+    "IN_ADVANCE": "Invoiced in advance",
+    "IN_ARREARS": "Invoiced in arrears",
+    "PREPAID": "Granted once its order is paid",
+}
+_REFUNDS = {
+    "NONE": "no refund for unused time",
+    "CREDITS": "unused time is given back as credits",
+    "PAYMENT": "unused time is paid back",
+    "WALLET": "unused time goes to the wallet",
+}
+_ALL_OF = {
+    "ALL_USAGE_METER_RATE_CARDS": "all usage",
+    "ALL_FIXED_FEE_RATE_CARDS": "all fixed fees",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The rate of a slab in a currency, None where it has none, and its least and most in words."""
+
+    currency: str
+    rate: str | None
+    limits: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One slab: which units, how they are priced, and a cell per currency of the table."""
+
+    units: str
+    priced: str
+    cells: tuple
+
+
+@dataclass(frozen=True)
+class Table:
+    """Slabs with a column per currency; `limits` are of the whole card, one text per currency."""
+
+    currencies: tuple
+    rows: tuple
+    limits: tuple
+
+    @property
+    def has_limits(self):
+        return any(self.limits)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One line of the price list: a name, conditions in words, flat amounts or slabs."""
+
+    kind: str
+    billable_id: str
+    label: str
+    conditions: tuple
+    amounts: tuple
+    tables: tuple
+
+    @property
+    def kind_name(self):
+        return KIND_NAMES[self.kind]
+
+
+def of(details):
+    """The `Card`s of a plan's details, in the order of the kinds and of Togai's lists."""
+    cards = []
+    for kind, shape in CARDS.items():
+        cards += [_card(kind, card.get(shape.key, ""), card) for card in details.get(kind, ())]
+    commitment = details.get("minimumCommitment")
+    if commitment:
+        cards.append(_card("minimumCommitment", "", commitment))
+    return cards
+
+
+def cycle_in_words(cycle):
+    """A pricing cycle: "Monthly from day 1, invoices stay drafts for 2 days"; "" without one."""
+    if not cycle:
+        return ""
+    words = _INTERVALS.get(cycle.get("interval"), _plain(cycle.get("interval"))).capitalize()
+    if cycle.get("anniversaryCycle"):
+        words += ", counted from the day it is associated"
+    else:
+        words += _offset_in_words(cycle.get("startOffset") or {})
+    days = cycle.get("gracePeriod")
+    return f"{words}; invoices stay drafts for {days} {_one_or_many(days, 'day')}" if days else words
+
+
+def duration_in_words(text):
+    """An ISO 8601 duration: "P30D" is "30 days", "PT0S" is "no time"; anything else as it came."""
+    found = re.fullmatch(r"P((?:\d+[YMWD])*)(?:T((?:\d+[HMS])+))?", text or "")
+    if not found:
+        return text or ""
+    date, time = found.groups()
+    parts = [(count, unit) for count, unit in re.findall(r"(\d+)([YMWD])", date or "")]
+    parts += [(count, f"T{unit}") for count, unit in re.findall(r"(\d+)([HMS])", time or "")]
+    words = [f"{int(count):,} {_UNITS[unit][int(count) != 1]}" for count, unit in parts if int(count)]
+    return " ".join(words) or "no time"
+
+
+def _card(kind, billable_id, card):
+    label = card.get("displayName") or card.get("name") or billable_id or KIND_NAMES[kind]
+    grant = card.get("rateDetails") or {}
+    if grant:
+        tables, amounts = _grant_tables(grant), ()
+    elif card.get("ratePlan"):
+        tables, amounts = (_table(card["ratePlan"].get("slabs", ()), card.get("rateValues", ())),), ()
+    else:
+        tables = ()
+        amounts = tuple(
+            (value["currency"], figures.amount(number(value["rate"]), value["currency"]))
+            for value in card.get("rateValues", ())
+        )
+    return Card(kind, billable_id, label, tuple(_conditions(kind, card)), amounts, tables)
+
+
+def _table(slabs, rate_values):
+    """Slabs that all currencies share, with a rate per currency by the slab's order."""
+    slabs = sorted(slabs, key=lambda slab: slab["order"])
+    by_currency = {
+        value["currency"]: {rate["order"]: rate for rate in value.get("slabRates", ())}
+        for value in rate_values
+    }
+    rows = []
+    for slab, units in zip(slabs, _bands(slabs), strict=True):
+        rates = [found.get(slab["order"]) or {} for found in by_currency.values()]
+        rows.append(_row(slab, units, tuple(by_currency), rates))
+    limits = tuple(_limits(value.get("rateConfig"), value["currency"]) for value in rate_values)
+    return Table(tuple(by_currency), tuple(rows), limits)
+
+
+def _grant_tables(grant):
+    """A credit grant has slabs of its own in each currency (togai.md 4.3)."""
+    tables = []
+    for value in grant.get("currencySlabRateDetails", ()):
+        currency, slabs = value["currency"], value.get("slabDetails", ())
+        slabs = sorted(slabs, key=lambda slab: number(slab["startAfter"]))
+        rows = tuple(
+            _row(slab, units, (currency,), (slab,)) for slab, units in zip(slabs, _bands(slabs), strict=True)
+        )
+        tables.append(Table((currency,), rows, (_limits(value.get("rateConfig"), currency),)))
+    return tuple(tables)
+
+
+def _row(slab, units, currencies, rates):
+    cells = []
+    for currency, rate in zip(currencies, rates, strict=True):
+        shown = figures.amount(number(rate["rate"]), currency) if "rate" in rate else None
+        cells.append(Cell(currency, shown, _limits(rate.get("slabRateConfig"), currency)))
+    return Row(units, _priced(slab), tuple(cells))
+
+
+def _bands(slabs):
+    """Which units each slab holds; a slab starts after its threshold (togai.md 4.5)."""
+    starts = [number(slab["startAfter"]) for slab in slabs]
+    bands = []
+    for start, end in pairwise([*starts, None]):
+        if end is None:
+            bands.append(f"over {figures.count(start)}" if start else "all units")
+        else:
+            upto = f"up to {figures.count(end)}"
+            bands.append(f"over {figures.count(start)}, {upto}" if start else upto)
+    return bands
+
+
+def _priced(slab):
+    kind = slab.get("priceType")
+    if kind == "PACKAGE":
+        size = (slab.get("slabConfig") or {}).get("packageSize")
+        return f"per started {figures.count(number(size))}" if size else "per started package"
+    return {"PER_UNIT": "per unit", "FLAT": "once for the slab"}.get(kind, _plain(kind))
+
+
+def _limits(config, currency):
+    config = config or {}
+    words = []
+    for key, word in (("minimumRate", "at least"), ("maximumRate", "at most")):
+        if config.get(key) is not None:
+            words.append(f"{word} {figures.amount(number(config[key]), currency)}")
+    return ", ".join(words)
+
+
+def _conditions(kind, card):
+    """What holds for the card besides its prices, sentence by sentence."""
+    yield from _windows(card.get("featureConfigs", ()))
+    yield from _grant_conditions(card)
+    model = (card.get("ratePlan") or card.get("rateDetails") or {}).get("pricingModel")
+    slabs = _slab_count(card)
+    if model and slabs > 1:
+        yield _MODELS.get(model, _plain(model))
+    if kind == "minimumCommitment":
+        yield "What the other lines fall short of it in a cycle is invoiced"
+    if kind in ("usageRateCards", "entitlementOverageRateCards"):
+        yield "Invoiced in arrears"
+    elif card.get("invoiceTiming"):
+        yield _TIMINGS.get(card["invoiceTiming"], _plain(card["invoiceTiming"]))
+    yield from _recurrence(card)
+    if card.get("usageCycle"):
+        yield f"Counted {_INTERVALS.get(card['usageCycle'], _plain(card['usageCycle']))}"
+    most = (card.get("config") or {}).get("maxQuantity") or card.get("maxQuantity")
+    if most:
+        yield f"At most {figures.count(number(most))} units"
+    if card.get("enableProration"):
+        refund = _REFUNDS.get(card.get("proratedRefundMode"), "")
+        yield "A part of a cycle is charged in part" + (f"; {refund}" if refund else "")
+
+
+def _windows(windows):
+    for window in windows:
+        count = figures.count(number(window["featureCreditLimit"]))
+        until = duration_in_words(window.get("effectiveUntil"))
+        start = window.get("effectiveFrom") or "PT0S"
+        opens = duration_in_words(start)
+        if opens == "no time":
+            yield f"{count} units each, valid for {until} from the grant"
+        else:
+            yield f"{count} units each, from {opens} to {until} after the grant"
+
+
+def _grant_conditions(card):
+    grant = card.get("grantDetails")
+    if not grant:
+        return
+    for value in (card.get("rateDetails") or {}).get("currencySlabRateDetails", ()):
+        currency = value["currency"]
+        yield f"Grants {figures.amount(number(value['creditAmount']), currency)} {currency} of credit"
+    expiry = grant.get("expiryType")
+    if expiry == "CUSTOM":
+        yield f"The credit lasts {duration_in_words(grant.get('expiryDuration'))}"
+    else:
+        lasting = {
+            "NO_EXPIRY": "The credit does not expire",
+            "PRICING_CYCLE": "The credit ends with its cycle",
+        }
+        yield lasting.get(expiry, _plain(expiry))
+    spent_on = [_ALL_OF.get(name, name) for name in grant.get("applicableEntityIds", ())]
+    yield f"Spent on {', '.join(spent_on) or 'everything'}, priority {grant.get('priority')}"
+
+
+def _recurrence(card):
+    if card.get("type") == "ONE_TIME":
+        yield "Charged once"
+        return
+    recurrence = card.get("recurrenceConfig") or {}
+    billing = card.get("billingConfig") or {}
+    every = recurrence.get("interval") or billing.get("interval") or 1
+    offset = recurrence.get("offset") or billing.get("startOffset") or 0
+    if card.get("type") == "RECURRING" or every != 1 or offset:
+        words = "Charged each cycle" if every == 1 else f"Charged every {every} cycles"
+        yield words + (f", first after {offset} {_one_or_many(offset, 'cycle')}" if offset else "")
+
+
+def _slab_count(card):
+    plan = card.get("ratePlan")
+    if plan:
+        return len(plan.get("slabs", ()))
+    values = (card.get("rateDetails") or {}).get("currencySlabRateDetails", ())
+    return max((len(value.get("slabDetails", ())) for value in values), default=0)
+
+
+def _offset_in_words(offset):
+    day, month = offset.get("dayOffset"), offset.get("monthOffset")
+    words = ""
+    if day:
+        words = " from the last day" if day == "LAST" else f" from day {day}"
+    if month and month != "NIL":
+        words += f" of month {month}" if month.isdecimal() else f" of the {month.lower()} month"
+    return words
+
+
+def _plain(word):
+    """A word of Togai's that we have no better one for."""
+    return str(word or "").replace("_", " ").lower()
+
+
+def _one_or_many(count, word):
+    return word if count == 1 else f"{word}s"

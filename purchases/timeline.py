@@ -1,0 +1,117 @@
+"""What happened to a purchase, told from the record: who, when, what and why."""
+
+from audit.models import Event
+from togai import statuses
+
+# Enough to read; the whole record is in the administration.
+MOST_SHOWN = 100
+
+FIELDS = {
+    "account": "account",
+    "type": "type",
+    "price_plan": "plan",
+    "quantity": "quantity",
+    "rate_card_quantities": "quantities per card",
+    "purchase_plan_override": "prices",
+    "association_override": "prices",
+    "wallet_topup_amount": "top-up",
+    "wallet_purchase_amount": "amount paid",
+    "effective_from": "start",
+    "effective_until": "end",
+    "valid_until": "validity",
+    "expected_volumes": "expected volumes",
+    "title": "title",
+    "internal_note": "internal note",
+}
+# Values of these are too long for a line; that they changed is enough here.
+_LONG = frozenset(
+    {
+        "rate_card_quantities",
+        "purchase_plan_override",
+        "association_override",
+        "expected_volumes",
+        "internal_note",
+    }
+)
+_TITLES = {
+    "create": ("wrote the draft", "edit"),
+    "edit": ("changed the draft", "edit"),
+    "submit": ("submitted it for release", ""),
+    "recall": ("took it back", "warn"),
+    "send_back": ("sent it back", "warn"),
+    "release": ("released it to Togai", "good"),
+    "revise": ("opened it for another try", "edit"),
+    "hand_over": ("handed it over", ""),
+    "refused_by_togai": ("Togai refused it", "bad"),
+    "needs_a_person": ("A person has to look at the delivery", "bad"),
+}
+_TOGAI_WORDS = {
+    "togai_id": "id",
+    "togai_price": "price",
+    "togai_currency": "currency",
+    "togai_invoice_id": "invoice",
+    "togai_comment": "Togai's comment",
+}
+_TOGAI_KINDS = {"FAILURE": "bad", "SUCCESS": "good"}
+
+
+def events_of(purchase):
+    """
+    The newest events on record about a purchase, newest first, for partials/timeline.html.
+
+    :returns: the events, and whether older ones were left out; one query
+    """
+    events = Event.objects.about(purchase).order_by("-seq").select_related("actor")
+    found = list(events[: MOST_SHOWN + 1])
+    return [told(event) for event in found[:MOST_SHOWN]], len(found) > MOST_SHOWN
+
+
+def sent_back(purchase, events):
+    """Why finance gave a draft back, as its event; None when it is no draft or was worked on before that."""
+    if not purchase.is_draft:
+        return None
+    newest = next((event for event in events if event["verb"] not in ("edit", "hand_over")), None)
+    return newest if newest and newest["verb"] == "send_back" else None
+
+
+def told(event):
+    """One event in words."""
+    if event.verb == "togai":
+        status = event.after.get("togai_status", "")
+        title = f"Togai: {statuses.label(status).lower()}" if status else "Togai sent news"
+        kind = _TOGAI_KINDS.get(status, "info")
+    else:
+        title, kind = _TITLES.get(event.verb, (event.verb.replace("_", " "), ""))
+    by = event.actor and (event.actor.get_full_name() or event.actor.get_username())
+    return {
+        "verb": event.verb,
+        "title": title,
+        "kind": kind,
+        "at": event.at,
+        "by": by,
+        "text": _text(event),
+    }
+
+
+def _text(event):
+    after = event.after
+    if event.verb == "edit":
+        return "; ".join(_changes(event))
+    if event.verb == "hand_over":
+        return f"From {event.before.get('owner', '')} to {after.get('owner', '')}."
+    if event.verb == "togai":
+        return "; ".join(f"{words}: {after[name]}" for name, words in _TOGAI_WORDS.items() if after.get(name))
+    return after.get("message") or event.reason
+
+
+def _changes(event):
+    for name, after in event.after.items():
+        if name not in FIELDS:
+            continue
+        words, before = FIELDS[name], event.before.get(name)
+        if name in _LONG:
+            yield words
+        elif before in (None, ""):
+            yield f"{words}: {after}"
+        else:
+            yield f"{words}: {before} → {after if after not in (None, '') else 'none'}"
