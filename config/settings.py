@@ -5,6 +5,7 @@ A missing or malformed value stops the start with one sentence; see `config/chec
 refuses.
 """
 
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -110,7 +111,10 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 # --- Data ---
 
 VAR_DIR.mkdir(exist_ok=True)
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'dealdesk.sqlite3'}")}
+# What is invented on the sandbox and what is real never share a file.
+_togai = re.sub(r"^https?://|[^a-z0-9.]+", "-", env.str("TOGAI_BASE_URL", default="").lower()).strip("-")
+_file = VAR_DIR / (f"dealdesk-{_togai}.sqlite3" if _togai else "dealdesk.sqlite3")
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{_file}")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Immediate transactions wait for their turn instead of failing; FULL because a delivery row must survive
     # a power cut (reliability.md R-28).
@@ -201,7 +205,9 @@ REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
 
 # --- Togai (reliability.md 2.10) ---
 
-SANDBOX_URL = "http://127.0.0.1:8001"
+# The sandbox of `make run` listens beside the product, so that two checkouts can run on one machine.
+SANDBOX_PORT = env.int("SANDBOX_PORT", default=env.int("PORT", default=8000) + 1)
+SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 TOGAI_BASE_URL = env.str("TOGAI_BASE_URL", default=SANDBOX_URL)
 TOGAI_API_TOKEN = env.str("TOGAI_API_TOKEN", default="sandbox-token")
 # Marks every key with the place it came from, so that a copy of the data is recognised (R-13, R-15).
@@ -272,5 +278,5 @@ LOGGING = {
     "disable_existing_loggers": False,
     "handlers": {"console": {"class": "logging.StreamHandler"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"togai": {"level": "INFO"}},
+    "loggers": {"togai": {"level": env.str("LOG_LEVEL", default="INFO")}},
 }
