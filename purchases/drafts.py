@@ -16,7 +16,7 @@ from audit import services as audit
 from audit.models import Event
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
 from audit.roles import DRAFTS, Role, has_role
-from purchases import quotes
+from purchases import overrides, quotes
 from purchases import terms as domain
 from purchases.models import HasTerms, PricePlan, next_number
 
@@ -108,11 +108,11 @@ def edit(model, *, pk, by, at, fields, version, batch_id=None, reason=""):
         raise Stale("Somebody saved this draft after you opened it.")
     before = plain(deal)
     _apply(deal, fields, by=by)
+    _refuse_problems(deal, at=at)
     after = plain(deal)
     changed = [name for name in after if after[name] != before[name]]
     if not changed:
         return deal
-    _refuse_problems(deal, at=at)
     quotes.refresh(deal)
     deal.version += 1
     deal.updated_at = at
@@ -247,4 +247,8 @@ def _refuse_problems(deal, *, at):
     found = problems(deal, at=at, complete=False)
     if found:
         raise Invalid(found)
+    for name in domain.OVERRIDE_KINDS:
+        # What equals the plan is no override, whichever door it came through (G-02).
+        if getattr(deal, name) and deal.price_plan:
+            setattr(deal, name, overrides.normalised(deal.price_plan.details, getattr(deal, name)) or None)
     deal.content_hash = content_hash(deal)

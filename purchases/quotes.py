@@ -1,6 +1,7 @@
 """The money of a deal: the plan's price, ours, and the difference, as `pricing` computes them."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from purchases import overrides, pricing
 from purchases import terms as domain
@@ -84,8 +85,18 @@ def refresh(deal):
     priced = quote(deal)
     headline = priced.headline if priced else None
     listed = priced.list_headline if priced else None
-    deal.estimate = headline.amount.amount if headline else None
+    deal.estimate = _shown(headline)
     deal.estimate_per = headline.per if headline else ""
     # Two amounts of different spans do not compare; the page of the deal shows both.
     same_span = headline and listed and headline.per == listed.per
-    deal.list_price = listed.amount.amount if same_span else None
+    deal.list_price = _shown(listed) if same_span else None
+
+
+# What the listing's columns hold; a longer amount is shown on the deal's own page alone.
+LARGEST = Decimal(10) ** 15
+
+
+def _shown(headline):
+    if headline is None or abs(headline.amount.amount) >= LARGEST:
+        return None
+    return headline.amount.amount
