@@ -15,7 +15,7 @@ from collections import Counter
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from togai import deliveries, errors
@@ -430,7 +430,7 @@ class Worker:
     def follow(self, snapshot):
         """Read one remote record again and tell its subject when anything about it moved."""
         now = self.clock()
-        polls = snapshot.polls + 1
+        polls, changed = snapshot.polls + 1, False
         try:
             remote = self._read(snapshot)
         except errors.Missing:
@@ -446,13 +446,15 @@ class Worker:
             changed = remote.raw != snapshot.raw
             snapshot.status, snapshot.raw, snapshot.fetched_at = remote.status, remote.raw, now
             snapshot.missing_since, snapshot.last_error = None, ""
-            if changed:
-                listener_for(snapshot.subject_type).seen(snapshot.subject_id, remote, at=now)
         wait = FOLLOW_LADDER[min(polls, len(FOLLOW_LADDER) - 1)]
         final = snapshot.status in FINAL and not snapshot.last_error
         snapshot.polls = polls
         snapshot.next_poll_at = None if final else now + timedelta(seconds=wait)
-        snapshot.save()
+        # What the subject shows and what is kept as last seen are one fact.
+        with transaction.atomic():
+            if changed:
+                listener_for(snapshot.subject_type).seen(snapshot.subject_id, remote, at=now)
+            snapshot.save()
 
     def _read(self, snapshot):
         """
