@@ -1,10 +1,12 @@
 """Every address of the product, from the top down."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
 from config import tokens, views
+from config.design import design
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -21,3 +23,7 @@ urlpatterns = [
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
 ]
+
+if settings.DEBUG:
+    # The living style guide, for whoever works on the look.
+    urlpatterns.append(path("design/", design, name="design"))
