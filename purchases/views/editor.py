@@ -1,0 +1,364 @@
+"""
+The page where a deal is drafted, one for purchases and proposals: new, edit, and the estimate beside it.
+
+The page is one form. `do` names the pressed button: `save` and `submit` write through the services, the others
+(`update`, `open:…`, `reset:…`, `add_slab:…`, `remove_slab:…`) only draw the same page again: whole without
+JavaScript, in part for htmx. No button here makes a call to Togai (G-01).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.contrib import messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import BadRequest
+from django.db import transaction
+from django.http import Http404
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.models import Account
+from audit.models import Event
+from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
+from audit.roles import DRAFTS, has_role
+from purchases import drafts, quotes, services, summaries
+from purchases import terms as domain
+from purchases.forms import LONGEST_SEARCH, PurchaseForm, found_accounts
+from purchases.models import Purchase
+from purchases.views import conflicts
+
+# Buttons that only draw the page again.
+REDRAWS = ("update", "open", "reset", "add_slab", "remove_slab")
+
+TYPES = [
+    (
+        domain.PurchaseType.ENTITLEMENT_GRANT,
+        "grant",
+        "Grants once what a purchase plan holds: units, credit, fees.",
+    ),
+    (domain.PurchaseType.ASSOCIATION, "repeat", "Puts the account on a billing plan, which then recurs."),
+    (domain.PurchaseType.WALLET_TOPUP, "wallet", "Adds money to the account's wallet."),
+]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What differs between the editors of the two kinds of deal."""
+
+    model: type
+    deals: Callable
+    form: type
+    namespace: str
+    word: str
+    create: Callable
+    edit: Callable
+    submit: Callable
+    template: str
+    submit_label: str
+    submitted: str
+    list_label: str
+
+
+PURCHASES = Desk(
+    model=Purchase,
+    deals=lambda user: Purchase.objects.visible_to(user),
+    form=PurchaseForm,
+    namespace="purchases",
+    word="purchase",
+    create=services.create,
+    edit=lambda pk, **change: services.edit(purchase_id=pk, **change),
+    submit=lambda pk, **verb: services.submit(purchase_id=pk, **verb),
+    template="purchases/editor.html",
+    submit_label="Save and ask for release",
+    submitted="{} waits for finance to release it.",
+    list_label="Purchases",
+)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request, desk=PURCHASES):
+    """Draft a deal: first its account, then everything else."""
+    if not has_role(request.user, *DRAFTS):
+        raise NotAllowed("Your role does not write drafts.")
+    if request.method == "POST":
+        return _create(request, desk)
+    looked_for = request.GET.get("q", "")
+    if len(looked_for) > LONGEST_SEARCH:
+        raise BadRequest(f"A search has at most {LONGEST_SEARCH} characters.")
+    account_id = request.GET.get("account", "")
+    if not account_id:
+        context = {
+            "desk": desk,
+            "looked_for": looked_for,
+            "accounts": found_accounts(request.user, looked_for),
+            "list_url": _list_url(desk),
+        }
+        return render(request, "purchases/choose_account.html", context)
+    account = get_object_or_404(Account.objects.visible_to(request.user), togai_id=account_id)
+    deal = desk.model(account=account)
+    form = desk.form(deal=deal, user=request.user, at=timezone.now())
+    return _page(request, desk, form, deal, token=uuid4())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request, number, desk=PURCHASES):
+    """Go on with a draft."""
+    deal = _editable(request, desk, number)
+    if request.method == "POST":
+        return _change(request, desk, deal)
+    form = desk.form(deal=deal, user=request.user, at=timezone.now())
+    return _page(request, desk, form, deal)
+
+
+@require_POST
+def estimate(request, desk=PURCHASES):
+    """The money of what is typed, saving nothing: the live panel beside the form."""
+    if not has_role(request.user, *DRAFTS):
+        raise NotAllowed("Your role does not write drafts.")
+    deal = desk.model()
+    if "deal" in request.GET:
+        deal = _editable(request, desk, _number(desk, request.GET["deal"]))
+    read = conflicts.whole(request.POST.get("version"))
+    if deal.pk and read and read < deal.version:
+        deal = conflicts.as_of(deal, read)
+    form = desk.form(request.POST, deal=deal, user=request.user, at=timezone.now())
+    return render(
+        request, "partials/editor/estimate.html", _money(form) | {"desk": desk, "deal": deal, "live": True}
+    )
+
+
+def _editable(request, desk, number):
+    """
+    The draft of this number, for somebody who may write it.
+
+    :raises Http404: no such deal, or not theirs to see
+    :raises NotAllowed, WrongStatus: it is not theirs to write, or no draft any more
+    """
+    deals = desk.deals(request.user).select_related("account", "price_plan", "owner")
+    deal = get_object_or_404(deals, number=number)
+    if not drafts.may_edit(deal, request.user):
+        raise NotAllowed("Only the owner or an administrator edits this draft.")
+    if not deal.is_draft:
+        raise WrongStatus(
+            f"{deal.reference} is {deal.get_status_display().lower()} and can no longer be edited."
+        )
+    return deal
+
+
+def _number(desk, reference):
+    """
+    The number in a reference like P-000042.
+
+    :raises Http404: it is none
+    """
+    digits = reference[2:]
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 9):
+        raise Http404
+    if desk.model(number=int(digits)).reference != reference:
+        raise Http404
+    return int(digits)
+
+
+# --- What a button does ---
+
+
+def _create(request, desk):
+    """
+    Save a new draft, once: the form's token finds the draft that an earlier press of the same form has made.
+    """
+    at = timezone.now()
+    token = _token(request)
+    made = _made_by(desk, token, by=request.user)
+    if made is not None:
+        return _change(request, desk, made, version=1) if made.is_draft else redirect(made)
+    deal = desk.model()
+    form = desk.form(request.POST, deal=deal, user=request.user, at=at)
+    if _do(request) not in ("save", "submit"):
+        return _redraw(request, desk, form, deal, token=token)
+    if not form.is_sound():
+        return _page(request, desk, form, deal, token=token, status=422)
+    try:
+        deal, is_new = _create_once(desk, token, by=request.user, at=at, fields=form.values())
+    except Invalid as refusal:
+        form.blame(refusal.problems)
+        return _page(request, desk, form, deal, token=token, status=422)
+    if not is_new:
+        # The same form, pressed twice: what the second press said may differ.
+        return _change(request, desk, deal, version=1) if deal.is_draft else redirect(deal)
+    return _saved(request, desk, form, deal)
+
+
+@transaction.atomic
+def _create_once(desk, token, *, by, at, fields):
+    """The draft of a form token and whether it is new; a person's own row makes two presses take turns."""
+    get_user_model().objects.select_for_update(no_key=True).get(pk=by.pk)
+    made = _made_by(desk, token, by=by)
+    if made is not None:
+        return made, False
+    return desk.create(by=by, at=at, fields=fields, batch_id=token), True
+
+
+def _made_by(desk, token, *, by):
+    """The deal that this person's form with this token has made, or None; the record knows."""
+    event = Event.objects.filter(
+        batch_id=token, verb="create", subject_type=desk.model._meta.label, actor=by
+    ).first()
+    if event is None:
+        return None
+    deals = desk.deals(by).select_related("account", "price_plan", "owner")
+    return deals.filter(pk=event.subject_id).first()
+
+
+def _change(request, desk, deal, version=None):
+    """Whatever was pressed on the page of an existing draft."""
+    at = timezone.now()
+    here = conflicts.whole(request.POST.get("version"))
+    read = conflicts.whole(request.POST.get("read")) or here if version is None else version
+    if read is None or not 1 <= read <= deal.version:
+        raise BadRequest("The form does not say which version of the draft it was made from.")
+    # What the page did not show is as it was when the page was made.
+    base = deal if read == deal.version else conflicts.as_of(deal, read)
+    form = desk.form(request.POST, deal=base, user=request.user, at=at)
+    do = _do(request)
+    if do not in ("save", "submit", "resolve"):
+        return _redraw(request, desk, form, deal, version=read)
+    if not form.is_sound():
+        return _page(request, desk, form, deal, version=read, status=422)
+    conflict = None
+    fields = form.values()
+    if do == "resolve":
+        conflict = conflicts.Conflict(form, base, deal, choices=request.POST, read=read)
+        if here != deal.version or conflict.undecided:
+            return _conflict_page(request, desk, conflict, deal)
+        fields = conflict.settled()
+    try:
+        saved = desk.edit(deal.pk, by=request.user, at=at, fields=fields, version=here if conflict else read)
+    except Stale:
+        deal = _editable(request, desk, deal.number)
+        base = conflicts.as_of(deal, read)
+        form = desk.form(request.POST, deal=base, user=request.user, at=at)
+        form.is_sound()
+        return _conflict_page(
+            request, desk, conflicts.Conflict(form, base, deal, choices={}, read=read), deal
+        )
+    except Invalid as refusal:
+        if conflict:
+            return _conflict_page(request, desk, conflict, deal, problems=refusal.problems)
+        form.blame(refusal.problems)
+        return _page(request, desk, form, deal, version=read, status=422)
+    return _saved(request, desk, form, saved)
+
+
+def _saved(request, desk, form, deal):
+    """After a save: submit as well where that was pressed, else go on editing."""
+    if _do(request) != "submit":
+        messages.success(request, f"{deal.reference} is saved.")
+        return redirect(f"{desk.namespace}:edit", deal.reference)
+    try:
+        deal = desk.submit(deal.pk, by=request.user, at=timezone.now(), version=deal.version)
+    except Invalid as refusal:
+        form.blame(refusal.problems)
+        return _page(request, desk, form, deal, status=422, is_saved=True)
+    messages.success(request, desk.submitted.format(deal.reference))
+    return redirect(deal)
+
+
+def _redraw(request, desk, form, deal, **page):
+    """Do what only changes the page: open a card, add a slab, show the fields of another type."""
+    verb, _, target = _do(request).partition(":")
+    if verb not in REDRAWS:
+        raise BadRequest("There is no such button.")
+    if form.prices and target:
+        form.prices.do(verb, target)
+    focus = ""
+    if form.prices and verb in ("open", "add_slab", "reset"):
+        focus = form.prices.first_of(verb, target)
+    return _page(request, desk, form, deal, focus=focus, is_redraw=True, **page)
+
+
+def _do(request):
+    # What htmx sends by itself, on a change of a choice, only draws the page again.
+    return request.POST.get("do") or ("update" if request.htmx else "save")
+
+
+def _token(request):
+    try:
+        return UUID(request.POST.get("form_token", ""))
+    except ValueError:
+        raise BadRequest("The form has lost its token; open it again.") from None
+
+
+# --- What the page shows ---
+
+
+def _page(
+    request,
+    desk,
+    form,
+    deal,
+    *,
+    token=None,
+    version=None,
+    status=200,
+    focus="",
+    is_redraw=False,
+    is_saved=False,
+):
+    """The editor; for htmx the part of it that changes."""
+    user = request.user
+    here = (
+        reverse(f"{desk.namespace}:edit", args=[deal.reference])
+        if deal.pk
+        else reverse(f"{desk.namespace}:new")
+    )
+    panel = reverse(f"{desk.namespace}:estimate")
+    errors = [] if is_redraw else form.summary
+    first_error = next((place for place, _, _ in errors if place), "")
+    form.wire(here, first_error=first_error)
+    context = {
+        "desk": desk,
+        "form": form,
+        "deal": deal,
+        "types": TYPES,
+        "prepaid": domain.PurchaseType.PREPAID,
+        "here": here,
+        "list_url": _list_url(desk),
+        "estimate_url": f"{panel}?deal={deal.reference}" if deal.pk else panel,
+        "token": token,
+        "version": version or deal.version,
+        "errors": errors,
+        "first_error": first_error,
+        "focus": focus,
+        "is_saved": is_saved,
+        "is_dirty": form.is_bound and not is_saved,
+        "may_submit": not deal.pk or user.pk in (deal.owner_id, deal.created_by_id),
+        **_money(form),
+    }
+    only_part = is_redraw and request.htmx
+    return render(
+        request, "partials/editor/body.html" if only_part else desk.template, context, status=status
+    )
+
+
+def _money(form):
+    scratch = form.scratch()
+    return {"money": summaries.money_page(scratch, quotes.quote(scratch))}
+
+
+def _list_url(desk):
+    return reverse(f"{desk.namespace}:list")
+
+
+def _conflict_page(request, desk, conflict, deal, problems=()):
+    context = {
+        "desk": desk,
+        "conflict": conflict,
+        "deal": deal,
+        "problems": problems,
+        "here": reverse(f"{desk.namespace}:edit", args=[deal.reference]),
+        "list_url": _list_url(desk),
+    }
+    return render(request, "purchases/conflict.html", context, status=422 if problems else Stale.http_status)
