@@ -9,12 +9,10 @@ process follows the signal, and the others finish what they are doing.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import multiprocessing
 import os
 import signal
-import sys
 import time
 
 from django.conf import settings
@@ -25,9 +23,9 @@ from django_q.management.commands.qcluster import Command as LibraryCommand
 from django_q.signals import post_spawn
 
 from togai import tasks
+from togai.orphans import die_with_the_parent
 
 PAUSE_BEFORE_RESTART = 1
-_PR_SET_PDEATHSIG = 1
 
 
 class Sentinel(cluster.Sentinel):
@@ -72,7 +70,7 @@ class Command(LibraryCommand):
         # The library names its class where it could ask for one.
         cluster.Sentinel = Sentinel
         post_spawn.connect(_stop_on_request, dispatch_uid="stop on request")
-        os.register_at_fork(after_in_child=_die_with_the_parent)
+        os.register_at_fork(after_in_child=die_with_the_parent)
         with _alone():
             while True:
                 running = Cluster()
@@ -113,9 +111,3 @@ def _alone():
 def _stop_on_request(**kwargs):
     """In a worker: a signal asks for an early end and interrupts nothing."""
     signal.signal(signal.SIGTERM, tasks.stop_soon)
-
-
-def _die_with_the_parent():
-    """In every child: no orphan goes on working when the process above it is killed (Linux knows how)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
