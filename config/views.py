@@ -6,7 +6,12 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse_lazy
+from django.utils import formats, timezone
 from django.views.decorators.http import require_safe
+
+from audit.roles import DRAFTS, SEES_EVERYTHING, has_role
+from proposals.charts import grouped_bars
+from proposals.overview import DECIDED, overview_for
 
 
 class SignIn(auth.LoginView):
@@ -25,7 +30,20 @@ class ChangePassword(auth.PasswordChangeView):
 
 @require_safe
 def overview(request):
-    return render(request, "overview.html")
+    """The first page: what waits for this person, what is at stake, what is stuck."""
+    at = timezone.now()
+    seen = overview_for(request.user, at=at)
+    groups = [(formats.date_format(month.first, "M"), month.counts) for month in seen.months]
+    context = {
+        "overview": seen,
+        "chart": grouped_bars(groups),
+        "decided": [str(words) for words in DECIDED.values()],
+        "any_decision": any(any(month.counts) for month in seen.months),
+        "operates": has_role(request.user, *SEES_EVERYTHING),
+        "may_draft": has_role(request.user, *DRAFTS),
+        "at": at,
+    }
+    return render(request, "overview.html", context)
 
 
 @require_safe

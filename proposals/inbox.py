@@ -57,6 +57,12 @@ def proposals_for(user):
     )
 
 
+def decidable_by(user):
+    """As `proposals_for`, without what this person wrote, edited or submitted."""
+    own = Q(owner=user) | Q(created_by=user) | Q(last_edited_by=user) | Q(submitted_by=user)
+    return proposals_for(user).filter(edited_by_me=False).exclude(own)
+
+
 def purchases_for(user):
     """The purchases that wait for release, oldest first: a bounded list, one more than is shown."""
     return list(

@@ -62,7 +62,7 @@ class FilterForm(forms.Form):
         label="Status", required=False, choices=[("", "Every status"), *Status.choices]
     )
     togai = forms.ChoiceField(
-        label="At Togai", required=False, choices=[("", "Everything"), *statuses.LABELS.items()]
+        label="At Togai", required=False, choices=[("", "Anything at Togai"), *statuses.LABELS.items()]
     )
     type = forms.ChoiceField(
         label="Type", required=False, choices=[("", "Every type"), *Proposal.Type.choices]

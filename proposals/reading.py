@@ -6,14 +6,15 @@ Nothing here decides or changes; the words come from `summaries`, `changes`, `ti
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
+from django.conf import settings
 from django.db.models import F
 from django_q.models import OrmQ
 
 from proposals import timeline
 from proposals.models import ApprovalStep, Decision, Proposal
-from purchases import changes, drafts, overrides, pricing, quotes, summaries
+from purchases import changes, drafts, figures, overrides, pricing, quotes, summaries
 from togai import deliveries, strict_json, wording
 from togai.models import Delivery, Link, RemoteSnapshot
 
@@ -239,7 +240,7 @@ class Granted:
     name: str
     granted: str
     available: str
-    until: str
+    until: date | None
 
 
 def granted_features(snapshot):
@@ -251,15 +252,28 @@ def granted_features(snapshot):
         return [
             Granted(
                 str(feature.get("name") or feature.get("id") or ""),
-                str(feature.get("creditsGranted", "unknown")),
-                str(feature.get("creditsAvailable", "unknown")),
-                str(feature.get("effectiveUntil") or "")[:10],
+                _units(feature.get("creditsGranted")),
+                _units(feature.get("creditsAvailable")),
+                _day(feature.get("effectiveUntil")),
             )
             for feature in features
             if isinstance(feature, dict)
         ]
     except (strict_json.JSONRefused, AttributeError, TypeError):
         return []
+
+
+def _units(value):
+    return "unknown" if value is None else figures.grouped(str(value))
+
+
+def _day(text):
+    """The day of a moment of Togai's in the business zone; None for Togai's "for ever" or nonsense."""
+    try:
+        day = datetime.fromisoformat(str(text)).astimezone(settings.BUSINESS_TIME_ZONE).date()
+    except (ValueError, OverflowError):
+        return None
+    return day if day.year < 9999 else None
 
 
 @dataclass(frozen=True)

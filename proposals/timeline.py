@@ -3,7 +3,7 @@
 from django.db.models import OuterRef, Subquery
 
 from audit.models import Event
-from proposals.models import Proposal, ReasonCode
+from proposals.models import ReasonCode
 from togai import statuses
 
 # Enough to read; the whole record is in the administration.
@@ -156,12 +156,11 @@ def _togai_text(event):
     )
 
 
-def steps_of(steps, *, status, at_words):
+def steps_of(steps, *, proposal, at_words):
     """
     The approval strip, for partials/approval.html.
 
     :param steps: loaded steps, annotated with the decision that settled each (`verb`, `by`, `decided_at`)
-    :param status: of the proposal
     :param at_words: turns a moment into words in the business zone
     """
     shown, current_seen = [], False
@@ -175,7 +174,9 @@ def steps_of(steps, *, status, at_words):
             state, words = "changes", f"{step.by} asked for changes, {at_words(step.decided_at)}"
         elif step.state == step.State.ENDED:
             state, words = "skipped", "No longer needed"
-        elif not current_seen and status == Proposal.Status.SUBMITTED:
+        elif proposal.togai_refusal and proposal.is_waiting:
+            state, words = "skipped", "Not asked while Togai refuses it"
+        elif not current_seen and proposal.is_waiting:
             state, words, current_seen = "current", "Waits for a decision", True
         shown.append({"name": step.get_role_display(), "state": state, "words": words, "note": step.because})
     return shown

@@ -1,5 +1,6 @@
 """Amounts, counts and shares as people read them; exact, and grouped the way this office writes numbers."""
 
+import re
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 
@@ -7,6 +8,9 @@ from purchases.money import minor_digits
 
 # A hyphen breaks at the end of a line and is shorter than a plus.
 MINUS = "\N{MINUS SIGN}"
+
+# The whole part of a number with more than three digits.
+_LONG = re.compile(r"(?<![0-9.,])[0-9]{4,}")
 
 
 def amount(value, currency):
@@ -35,6 +39,11 @@ def count(value):
     if value is None:
         return None
     return f"{value:,.{_decimals(Decimal(value))}f}".replace("-", MINUS)
+
+
+def grouped(text):
+    """A formula with its longer numbers grouped: "18000 × 0.0125" is "18,000 × 0.0125"."""
+    return _LONG.sub(lambda found: f"{int(found[0]):,}", text)
 
 
 def share(value, *, sign=False):

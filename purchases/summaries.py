@@ -67,6 +67,23 @@ class MoneyPage:
     blended_discount: object
     reasons: tuple
 
+    @property
+    def discounts(self):
+        """What is given away in all and on one line (G-16), in words; a surcharge says so."""
+        if self.blended_discount is None:
+            return "Discount unknown"
+        given = self.blended_discount
+        words = (
+            f"{figures.share(given)} below the list in all"
+            if given > 0
+            else f"{figures.share(-given)} above the list in all"
+            if given
+            else "As listed"
+        )
+        if self.highest_discount is not None and self.highest_discount > 0:
+            words += f", at most {figures.share(self.highest_discount)} off one line"
+        return words
+
 
 def money_page(deal, quote):
     """
@@ -178,19 +195,25 @@ def _headline(currency, ours, listed, span, reasons):
 def _at_togai(deal, ours):
     """Togai's own price beside our estimate; any difference is flagged, never hidden (design.md 5)."""
     if deal.togai_price is None:
-        return {"togai_note": "not known yet"} if deal.togai_id else {}
+        return {"togai_note": "Togai names it later"} if deal.togai_id else {}
     currency = deal.togai_currency or deal.currency
     if ours is None:
         differs, note = False, "we had no estimate"
     else:
         differs = (currency, deal.togai_price) != (ours.amount.currency, ours.amount.amount)
-        note = "equals our estimate"
+        note = _against_estimate(deal.togai_price, currency, ours) if differs else "equals our estimate"
     return {
         "togai_price": figures.amount(deal.togai_price, currency),
         "togai_currency": currency,
         "togai_differs": differs,
         "togai_note": note,
     }
+
+
+def _against_estimate(price, currency, ours):
+    if currency != ours.amount.currency:
+        return f"in another currency than our estimate ({ours.amount.currency})"
+    return f"{figures.signed(price - ours.amount.amount, currency)} against our estimate"
 
 
 def _why_not(deal):
@@ -234,7 +257,7 @@ def _line(compared, estimate):
         due=due,
         quantity=shown.quantity,
         money=_with_state(Beside.of("", side.plan, side.proposal), compared.change),
-        formula=shown.formula,
+        formula=figures.grouped(shown.formula),
         unknown_because=shown.unknown_because,
     )
 

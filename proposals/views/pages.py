@@ -86,7 +86,7 @@ def _context(request, proposal, revisions, moving):
         "cards": reading.changed_cards(proposal),
         "no": no,
         "notes": reading.notes_by_line(no),
-        "steps": timeline.steps_of(moving.steps, status=proposal.status, at_words=_at_words)
+        "steps": timeline.steps_of(moving.steps, proposal=proposal, at_words=_at_words)
         or reading.stages_ahead(policy.stages(proposal)),
         "events": events,
         "more_events": more_events,
