@@ -299,6 +299,12 @@
       event.detail.shouldSwap = true;
       event.detail.isError = false;
     }
+    // The sign-in has ended: its page is not a part of this one.
+    if (new URL(event.detail.xhr.responseURL || location.href).pathname === "/login/") {
+      event.detail.shouldSwap = false;
+      location.reload();
+      return;
+    }
     const active = document.activeElement;
     focusBefore = active && active !== document.body ? { id: active.id, name: active.getAttribute("name") } : null;
   });
@@ -317,7 +323,10 @@
     }
     event.target.querySelector?.("[data-focus-first]")?.focus();
   });
+  // What asks again by itself, every few seconds, keeps its troubles to itself: the next answer sets it right.
+  const asksByItself = (event) => event.detail.elt?.matches?.("[data-quiet]");
   document.addEventListener("htmx:responseError", (event) => {
+    if (asksByItself(event)) return;
     const { status } = event.detail.xhr;
     if (status === 401 || status === 403) showToast("error", "You may not do this, or your sign-in has ended. Reload the page to see.");
     else if (status === 404) showToast("error", "This is not here any more. Reload the page to see what is.");
@@ -325,7 +334,7 @@
     else if (status === 429) showToast("warning", "That was too often. Wait a moment and try again.");
     else showToast("error", "Something went wrong on our side. Nothing you typed is lost; try again.");
   });
-  document.addEventListener("htmx:sendError", () => showToast("error", "The server could not be reached. Nothing you typed is lost; try again."));
+  document.addEventListener("htmx:sendError", (event) => asksByItself(event) || showToast("error", "The server could not be reached. Nothing you typed is lost; try again."));
   document.addEventListener("htmx:timeout", () => showToast("error", "No answer came in time. Reload the page to see whether it was done."));
   // A view says HX-Trigger: {"toast": {"level": "success", "text": "Saved."}}.
   document.addEventListener("toast", (event) => showToast(event.detail.level, event.detail.text));
