@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, pages, verbs
+from proposals.views import approvals, editor, pages, verbs
 
 
 class Reference:
@@ -26,7 +26,10 @@ app_name = "proposals"
 
 urlpatterns = [
     path("proposals/", pages.index, name="list"),
+    path("proposals/new/", editor.new, name="new"),
+    path("proposals/estimate/", editor.estimate, name="estimate"),
     path("proposals/<proposal:number>/", pages.detail, name="detail"),
+    path("proposals/<proposal:number>/edit/", editor.edit, name="edit"),
     path("proposals/<proposal:number>/r<int:revision>/", pages.revision, name="revision"),
     path("proposals/<proposal:number>/submit/", verbs.submit, name="submit"),
     path("proposals/<proposal:number>/recall/", verbs.recall, name="recall"),

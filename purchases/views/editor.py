@@ -1,9 +1,9 @@
 """
 The page where a deal is drafted, one for purchases and proposals: new, edit, and the estimate beside it.
 
-The page is one form. `do` names the pressed button: `save` and `submit` write through the services, the others
-(`update`, `open:…`, `reset:…`, `add_slab:…`, `remove_slab:…`) only draw the same page again: whole without
-JavaScript, in part for htmx. No button here makes a call to Togai (G-01).
+The page is one form. `do` names the pressed button: `save` and `submit` write through the services, the
+others (`update`, `open:…`, `reset:…`, `add_slab:…`, `remove_slab:…`) only draw the same page again: whole
+without JavaScript, in part for htmx. No button here makes a call to Togai (G-01).
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Desk:
 
 PURCHASES = Desk(
     model=Purchase,
-    deals=lambda user: Purchase.objects.visible_to(user),
+    deals=Purchase.objects.visible_to,
     form=PurchaseForm,
     namespace="purchases",
     word="purchase",
