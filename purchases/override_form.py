@@ -574,7 +574,7 @@ class CardForm:
         """Leave out what only the empty cells of the page would have made."""
         for leaf in self.leaves():
             holder = leaf.path[:-1]
-            if holder and _at(card, holder) == {} and _at(self.base, holder) is None:
+            if holder and _at(card, holder) == {} and not self._had(holder):
                 above = _at(card, holder[:-1])
                 if isinstance(above, dict):
                     del above[holder[-1]]
@@ -584,6 +584,10 @@ class CardForm:
                 asked = [leaf for leaf in self.leaves() if leaf.path[:2] == ("rateValues", currency)]
                 if currency in prices and not any(self.texts.get(leaf.path, "").strip() for leaf in asked):
                     del prices[currency]
+
+    def _had(self, holder: Path) -> bool:
+        """Whether an object without content was there before: in the plan, or stored just so."""
+        return _at(self.base, holder) is not None or _at(self.current, holder) == {}
 
     def _currencies(self, offered: Iterable[str]) -> list[str]:
         """The currencies of its prices, the account's first; the account's too where the plan sells in it."""

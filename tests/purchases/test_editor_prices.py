@@ -1,0 +1,304 @@
+"""The prices of a plan as a form: from the stored override to cells and back, without a word lost."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+
+from purchases import overrides
+from purchases.override_form import OverrideForm, name_of
+from purchases.terms import OVERRIDE_KINDS
+from tests.factories import API_CALLS, MESSAGES, ONBOARDING, slab_rates
+from tests.purchases.deals import plans_and_overrides
+
+GRANT = {
+    "billingEntitlementRateCards": [API_CALLS],
+    "fixedFeeRateCards": [ONBOARDING],
+    "supportedCurrencies": ["EUR", "USD"],
+}
+CALLS = "billingEntitlementRateCards/feature.calls"
+
+
+def form_of(plan=GRANT, override=None, field="purchase_plan_override", currency="EUR"):
+    return OverrideForm(plan, override or {}, kinds=OVERRIDE_KINDS[field], currency=currency)
+
+
+def posted(form):
+    """What a browser would send back of the page as it was drawn."""
+    typed, opened = {}, []
+    for card in form.cards:
+        if card.is_open:
+            opened.append(card.key)
+            typed |= {cell.name: cell.text for cell in card.cells}
+            typed |= {grid.name: str(len(grid.rows)) for grid in card.grids}
+            if card.from_plan:
+                typed[f"plan/{card.key}"] = "1"
+    return typed, opened
+
+
+def again(form, override=None, typed=None, **options):
+    """The form of the next request, after `typed` was changed on the page."""
+    fields, opened = posted(form)
+    new = form_of(form.details, override, **options)
+    new.take(fields | (typed or {}), opened)
+    return new
+
+
+def rate(order, currency="EUR"):
+    return name_of((*CALLS.split("/"), "rateValues", currency, "slabRates", str(order), "rate"))
+
+
+def after(order):
+    return name_of((*CALLS.split("/"), "ratePlan", "slabs", str(order), "startAfter"))
+
+
+def test_what_is_stored_is_only_what_was_typed_differently():
+    """G-02: the stored override holds only the cell that differs."""
+    form = form_of()
+    form.do("open", CALLS)
+    form = again(form, typed={rate(2): " 0.12 "})
+    assert form.patch == {
+        "billingEntitlementRateCards": {
+            "feature.calls": {"rateValues": {"EUR": {"slabRates": {"2": {"rate": "0.12"}}}}}
+        }
+    }
+
+
+def test_typing_the_plans_value_again_takes_the_change_back():
+    """G-02: reverting a cell removes its key, however the number is written."""
+    form = form_of()
+    form.do("open", CALLS)
+    changed = again(form, typed={rate(2): "0.12"})
+    assert again(changed, changed.patch, {rate(2): "0.150"}).patch == {}
+
+
+def test_the_reset_of_a_cell_takes_the_change_back():
+    form = form_of()
+    form.do("open", CALLS)
+    form = again(form, typed={rate(2): "0.12", rate(1): "0.1"})
+    form.do("reset", rate(2))
+    assert form.patch["billingEntitlementRateCards"]["feature.calls"] == {
+        "rateValues": {"EUR": {"slabRates": {"1": {"rate": "0.1"}}}}
+    }
+
+
+@given(plans_and_overrides())
+@settings(max_examples=200, deadline=None)
+def test_a_page_that_is_sent_back_untouched_changes_nothing(drawn):
+    """G-02: terms → form → terms is identical, for everything that Togai can express."""
+    plan, override = drawn
+    for field in OVERRIDE_KINDS:
+        form = form_of(plan, override, field)
+        for card in form.cards:
+            if not card.is_removed:
+                card.open()
+        assert form.patch == override
+        assert again(form, override, field=field).patch == override
+
+
+@given(plans_and_overrides())
+@settings(max_examples=60, deadline=None)
+def test_resetting_every_card_leaves_no_override(drawn):
+    """G-02: back at the plan there is nothing to store, also where a program changed more than a cell."""
+    plan, override = drawn
+    field = "association_override" if "pricingCycleConfig" in plan else "purchase_plan_override"
+    form = form_of(plan, override, field)
+    for card in form.cards:
+        form.do("reset", card.key)
+    left = again(form, override, field=field).patch
+    added = {card.path[0] for card in form.cards if card.is_added} | {"supportedCurrencies"}
+    assert set(left) <= added
+
+
+def test_a_new_slab_is_priced_like_the_last_one_and_asks_where_it_starts():
+    form = form_of()
+    form.do("open", CALLS)
+    form.do("add_slab", CALLS)
+    row = form.card(CALLS).grids[0].rows[2]
+    assert (row.after.text, row.type.text, [cell.text for cell in row.rates]) == (
+        "",
+        "PER_UNIT",
+        ["0.15", "0.17"],
+    )
+    form = again(form, typed={after(3): "5000", rate(3): "0.1"})
+    card = overrides.keyed(overrides.effective(GRANT, form.patch))["billingEntitlementRateCards"][
+        "feature.calls"
+    ]
+    assert card["ratePlan"]["slabs"]["3"] == {"startAfter": "5000", "priceType": "PER_UNIT"}
+    assert card["rateValues"]["EUR"]["slabRates"]["3"] == {"rate": "0.1"}
+    assert card["rateValues"]["USD"]["slabRates"]["3"] == {"rate": "0.17"}
+
+
+def test_a_slab_that_goes_makes_the_later_ones_move_up():
+    form = form_of()
+    form.do("open", CALLS)
+    form.do("add_slab", CALLS)
+    form = again(form, typed={after(3): "5000", rate(3): "0.1"})
+    form.do("remove_slab", f"{CALLS}#2")
+    form = again(form, form.patch)
+    card = overrides.effective(GRANT, form.patch)["billingEntitlementRateCards"][0]
+    assert card["ratePlan"]["slabs"] == [
+        {"order": 1, "startAfter": "0", "priceType": "PER_UNIT"},
+        {"order": 2, "startAfter": "5000", "priceType": "PER_UNIT"},
+    ]
+    assert card["rateValues"][0]["slabRates"] == [{"order": 1, "rate": "0.2"}, {"order": 2, "rate": "0.1"}]
+
+
+def test_without_its_first_slab_the_next_one_starts_at_nothing():
+    form = form_of()
+    form.do("open", CALLS)
+    form.do("remove_slab", f"{CALLS}#1")
+    card = overrides.effective(GRANT, again(form).patch)["billingEntitlementRateCards"][0]
+    assert card["ratePlan"]["slabs"] == [{"order": 1, "startAfter": "0", "priceType": "PER_UNIT"}]
+    assert card["rateValues"][0]["slabRates"] == [{"order": 1, "rate": "0.15"}]
+
+
+def test_the_last_slab_stays():
+    form = form_of()
+    form.do("open", CALLS)
+    form.do("remove_slab", f"{CALLS}#1")
+    form.do("remove_slab", f"{CALLS}#1")
+    assert len(form.card(CALLS).grids[0].rows) == 1
+
+
+def test_togai_takes_ten_slabs_and_so_do_we():
+    """G-09: at most ten slabs, by button and by a posted count alike."""
+    form = form_of()
+    form.do("open", CALLS)
+    for _ in range(20):
+        form.do("add_slab", CALLS)
+    assert len(form.card(CALLS).grids[0].rows) == 10
+    forged = again(form, typed={f"rows/{CALLS}": "999"})
+    assert len(forged.card(CALLS).grids[0].rows) == 10
+
+
+@pytest.mark.parametrize("count", ["", "0", "-1", "٣", "1e1", "nan", "9" * 30])
+def test_a_forged_count_of_slabs_is_not_believed(count):
+    form = form_of()
+    form.do("open", CALLS)
+    assert 1 <= len(again(form, typed={f"rows/{CALLS}": count}).card(CALLS).grids[0].rows) <= 10
+
+
+def test_a_limit_appears_and_disappears_with_what_is_typed():
+    form = form_of()
+    form.do("open", CALLS)
+    least = name_of((*CALLS.split("/"), "rateValues", "EUR", "rateConfig", "minimumRate"))
+    limited = again(form, typed={least: "50"})
+    assert limited.patch["billingEntitlementRateCards"]["feature.calls"] == {
+        "rateValues": {"EUR": {"rateConfig": {"minimumRate": "50"}}}
+    }
+    assert again(limited, limited.patch, {least: ""}).patch == {}
+
+
+def test_the_size_of_a_package_can_be_typed_once_a_slab_is_priced_by_it():
+    form = form_of()
+    form.do("open", CALLS)
+    slab = (*CALLS.split("/"), "ratePlan", "slabs", "2")
+    form = again(form, typed={name_of((*slab, "priceType")): "PACKAGE"})
+    assert form.card(CALLS).grids[0].packages
+    form = again(form, typed={name_of((*slab, "slabConfig", "packageSize")): "100"})
+    assert form.patch["billingEntitlementRateCards"]["feature.calls"]["ratePlan"]["slabs"]["2"] == {
+        "priceType": "PACKAGE",
+        "slabConfig": {"packageSize": "100"},
+    }
+
+
+def test_the_credit_of_an_entitlement_is_a_cell():
+    form = form_of()
+    form.do("open", CALLS)
+    limit = name_of((*CALLS.split("/"), "featureConfigs", "1", "featureCreditLimit"))
+    (window,) = again(form, typed={limit: "2500"}).patch["billingEntitlementRateCards"]["feature.calls"][
+        "featureConfigs"
+    ]
+    assert (window["featureCreditLimit"], window["effectiveUntil"]) == ("2500", "P30D")
+
+
+HOSTILE = [
+    *["1e3", "1E-7", "NaN", "Infinity", "0x10", "1_000", "1 000", "1,5", "+5", ".5", "5.", "-0", "--1"],
+    *["٣", "१", "1٫5", "½", "9" * 41, "0." + "1" * 13],
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_number_that_is_not_plain_is_refused_at_its_cell(text):
+    """Hostile inputs 32 to 35: exponents, scripts, separators and signs are refused where they stand."""
+    form = form_of()
+    form.do("open", CALLS)
+    form = again(form, typed={rate(1): text})
+    cell = next(cell for cell in form.card(CALLS).cells if cell.name == rate(1))
+    assert (cell.text, len(cell.errors)) == (text, 1)
+    assert form.has_errors
+
+
+def test_a_problem_of_the_rules_finds_its_cell():
+    form = form_of()
+    assert form.blame((*CALLS.split("/"), "rateValues", "EUR", "slabRates", "2", "rate"), "Too little.")
+    card = form.card(CALLS)
+    assert card.is_open
+    assert [cell.errors for cell in card.cells if cell.name == rate(2)] == [["Too little."]]
+
+
+def test_a_problem_without_a_cell_stays_with_its_card():
+    form = form_of()
+    assert form.blame((*CALLS.split("/"), "invoiceTiming"), "Not that.")
+    assert form.card(CALLS).errors == ["Not that."]
+    assert not form.blame(("usageRateCards", "um.x"), "Not here.")
+
+
+def test_a_price_in_the_accounts_currency_can_be_added_where_the_plan_sells_in_it():
+    """G-13: a card that lacks the account's currency offers its cells; left empty they say nothing."""
+    plan = {
+        "fixedFeeRateCards": [ONBOARDING | {"rateValues": [{"currency": "EUR", "rate": "750"}]}],
+        "supportedCurrencies": ["EUR", "USD"],
+    }
+    form = form_of(plan, currency="USD")
+    form.do("open", "fixedFeeRateCards/addon.onboarding")
+    assert again(form, currency="USD").patch == {}
+    fee = name_of(("fixedFeeRateCards", "addon.onboarding", "rateValues", "USD", "rate"))
+    assert again(form, typed={fee: "800"}, currency="USD").patch == {
+        "fixedFeeRateCards": {"addon.onboarding": {"rateValues": {"USD": {"rate": "800"}}}}
+    }
+
+
+def test_slabs_that_are_numbered_oddly_stay_as_they_are():
+    odd = MESSAGES | {
+        "ratePlan": {
+            "pricingModel": "TIERED",
+            "slabs": [{"order": 2, "startAfter": "0", "priceType": "FLAT"}],
+        },
+        "rateValues": [{"currency": "EUR", "slabRates": [{"order": 2, "rate": "1"}]}],
+    }
+    form = form_of({"usageRateCards": [odd]}, field="association_override")
+    form.do("open", "usageRateCards/um.messages")
+    assert not form.card("usageRateCards/um.messages").is_open
+    assert form.patch == {}
+
+
+def test_changes_move_to_a_newer_version_of_the_plan():
+    """G-15: only what was changed moves along; the rest is the newer version's own."""
+    newer = GRANT | {
+        "billingEntitlementRateCards": [
+            API_CALLS | {"rateValues": [{"currency": "EUR", "slabRates": slab_rates("0.30", "0.25")}]}
+        ]
+    }
+    form = form_of()
+    form.do("open", CALLS)
+    form = again(form, typed={rate(2): "0.12"})
+    moved = form.carried_to(newer, kinds=OVERRIDE_KINDS["purchase_plan_override"], currency="EUR")
+    card = overrides.effective(newer, moved.patch)["billingEntitlementRateCards"][0]
+    assert card["rateValues"] == [{"currency": "EUR", "slabRates": slab_rates("0.3", "0.12")}]
+
+
+def test_a_cell_that_could_not_be_read_moves_along_too():
+    form = form_of()
+    form.do("open", CALLS)
+    form = again(form, typed={rate(2): "0,12"})
+    moved = form.carried_to(GRANT, kinds=OVERRIDE_KINDS["purchase_plan_override"], currency="EUR")
+    assert [cell.text for cell in moved.card(CALLS).cells if cell.errors] == ["0,12"]
+
+
+def test_cells_know_the_exact_number_of_the_plan():
+    form = form_of()
+    form.do("open", CALLS)
+    cell = next(cell for cell in form.card(CALLS).cells if cell.name == rate(1))
+    assert (Decimal(cell.plan), cell.changed) == (Decimal("0.20"), False)
