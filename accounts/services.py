@@ -49,7 +49,7 @@ def hand_over(*, account_id, to, by, at, batch_id=None):
     if not may_edit(by):
         raise NotAllowed("Only an administrator changes the owner.")
     if to is not None and not (to.is_active and has_role(to, *DRAFTS)):
-        raise NotAllowed(f"{to.get_full_name() or to} does not work on deals.")
+        raise NotAllowed(f"{_name(to)} does not work on deals.")
     account = _locked(account_id)
     if account.owner_id == (to.pk if to else None):
         return account
@@ -61,8 +61,8 @@ def hand_over(*, account_id, to, by, at, batch_id=None):
         "hand_over",
         by=by,
         at=at,
-        before={"owner": str(before or "")},
-        after={"owner": str(to or ""), "version": account.version},
+        before={"owner": _name(before)},
+        after={"owner": _name(to), "version": account.version},
         batch_id=batch_id,
     )
     return account
@@ -126,6 +126,10 @@ def pending(account):
     """The delivery of an edit that Togai has not settled yet, or None."""
     edits = Delivery.objects.of(account).filter(kind=Delivery.Kind.EDIT_ACCOUNT)
     return edits.filter(state__in=Delivery.OPEN).first()
+
+
+def _name(person):
+    return (person.get_full_name() or person.get_username()) if person else ""
 
 
 def _locked(account_id):

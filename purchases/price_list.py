@@ -13,6 +13,9 @@ from purchases import figures
 from purchases.cards import CARDS, KIND_NAMES
 from purchases.money import number
 
+# More columns than these are hard to read side by side.
+MOST_CURRENCIES = 5
+
 _UNITS = {
     "Y": ("year", "years"),
     "M": ("month", "months"),
@@ -52,11 +55,11 @@ _ALL_OF = {
 
 @dataclass(frozen=True)
 class Cell:
-    """The rate of a slab in a currency, None where it has none, and its least and most in words."""
+    """The rate of a slab in a currency, None where it has none, and its least and most, each in words."""
 
     currency: str
     rate: str | None
-    limits: str
+    limits: tuple
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Slabs with a column per currency; `limits` are of the whole card, one text per currency."""
+    """Slabs with a column per currency; `limits` are of the whole card, a tuple of words per currency."""
 
     currencies: tuple
     rows: tuple
@@ -79,6 +82,31 @@ class Table:
     @property
     def has_limits(self):
         return any(self.limits)
+
+    def totals(self):
+        """What holds for the whole card, as (currency, words) pairs."""
+        return tuple(zip(self.currencies, self.limits, strict=True))
+
+    def parts(self):
+        """The same slabs in tables of a few currencies each."""
+        for first in range(0, len(self.currencies), MOST_CURRENCIES):
+            some = slice(first, first + MOST_CURRENCIES)
+            rows = (Row(row.units, row.priced, row.cells[some]) for row in self.rows)
+            yield Table(self.currencies[some], tuple(rows), self.limits[some])
+
+    def goes_with(self, other):
+        """Whether both have the same slabs, so that they are one table of several currencies."""
+        return [(row.units, row.priced) for row in self.rows] == [
+            (row.units, row.priced) for row in other.rows
+        ]
+
+    def beside(self, other):
+        """One table of both."""
+        rows = (
+            Row(mine.units, mine.priced, mine.cells + theirs.cells)
+            for mine, theirs in zip(self.rows, other.rows, strict=True)
+        )
+        return Table(self.currencies + other.currencies, tuple(rows), self.limits + other.limits)
 
 
 @dataclass(frozen=True)
@@ -146,6 +174,7 @@ def _card(kind, billable_id, card):
             (value["currency"], figures.amount(number(value["rate"]), value["currency"]))
             for value in card.get("rateValues", ())
         )
+    tables = tuple(part for table in tables for part in table.parts())
     return Card(kind, billable_id, label, tuple(_conditions(kind, card)), amounts, tables)
 
 
@@ -173,7 +202,11 @@ def _grant_tables(grant):
         rows = tuple(
             _row(slab, units, (currency,), (slab,)) for slab, units in zip(slabs, _bands(slabs), strict=True)
         )
-        tables.append(Table((currency,), rows, (_limits(value.get("rateConfig"), currency),)))
+        table = Table((currency,), rows, (_limits(value.get("rateConfig"), currency),))
+        if tables and tables[-1].goes_with(table):
+            tables[-1] = tables[-1].beside(table)
+        else:
+            tables.append(table)
     return tuple(tables)
 
 
@@ -208,11 +241,11 @@ def _priced(slab):
 
 def _limits(config, currency):
     config = config or {}
-    words = []
-    for key, word in (("minimumRate", "at least"), ("maximumRate", "at most")):
-        if config.get(key) is not None:
-            words.append(f"{word} {figures.amount(number(config[key]), currency)}")
-    return ", ".join(words)
+    return tuple(
+        f"{word} {figures.amount(number(config[key]), currency)}"
+        for key, word in (("minimumRate", "at least"), ("maximumRate", "at most"))
+        if config.get(key) is not None
+    )
 
 
 def _conditions(kind, card):

@@ -208,7 +208,8 @@ def _events(delivery, attempts):
         told.append({"title": title, "at": event.at, "by": _name(event.actor), "kind": "edit"})
     told.append(
         {
-            "title": f"{delivery.get_kind_display()}: written down to be sent",
+            "title": "asked for it" if delivery.created_by else "Written down to be sent",
+            "text": delivery.get_kind_display(),
             "at": delivery.created_at,
             "by": _name(delivery.created_by),
             "kind": "info",

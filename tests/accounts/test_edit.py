@@ -228,7 +228,7 @@ def test_an_account_goes_to_another_owner_and_togai_is_not_told(account, admin):
     assert account.owner == owner
     assert not Delivery.objects.exists()
     event = Event.objects.about(account).get()
-    assert (event.verb, event.after["owner"]) == ("hand_over", str(owner))
+    assert (event.verb, event.after["owner"]) == ("hand_over", owner.get_full_name())
     services.hand_over(account_id=account.pk, to=owner, by=admin, at=NOON)
     assert Event.objects.count() == 1
     services.hand_over(account_id=account.pk, to=None, by=admin, at=NOON)

@@ -90,7 +90,7 @@ def test_a_manager_sees_the_accounts_of_her_team(client):
 def test_the_account_page_shows_only_deals_that_one_may_see(client, mia):
     account = AccountFactory(owner=mia, togai_id="own")
     mine = draft(by=mia, account=account)
-    bought = purchase_draft(by=mia, account=account)
+    bought = purchase_draft(by=mia, account=account, price_plan=None, type=None, quantity=None)
     theirs = draft(by=administrator(), account=account)
     page = client.get("/accounts/own/")
     assert list(page.context["proposals"]) == [mine]
