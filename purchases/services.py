@@ -88,7 +88,7 @@ def recall(*, purchase_id, by, at, reason, batch_id=None):
 
 
 @transaction.atomic
-def send_back(*, purchase_id, by, at, reason):
+def send_back(*, purchase_id, by, at, reason, batch_id=None):
     """
     Finance does not release a purchase: it becomes a draft again, with the reason on record.
 
@@ -98,7 +98,7 @@ def send_back(*, purchase_id, by, at, reason):
     refuse_own_work(purchase, by)
     if purchase.status != Status.SUBMITTED:
         raise WrongStatus(f"This purchase is {purchase.get_status_display().lower()}.")
-    return _back_to_draft(purchase, "send_back", by=by, at=at, reason=_reason(reason))
+    return _back_to_draft(purchase, "send_back", by=by, at=at, reason=_reason(reason), batch_id=batch_id)
 
 
 @transaction.atomic

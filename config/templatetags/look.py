@@ -58,3 +58,9 @@ def form_scripts(media, form, formsets):
     """The scripts of an admin form. Only fields that fill themselves from others need the 50 kB for slugs."""
     slugs = any(getattr(one, "prepopulated_fields", None) for one in [form, *(formsets or [])])
     return [one for one in media.render_js() if slugs or not any(part in one for part in FOR_SLUGS)]
+
+
+@register.filter
+def spaced(word):
+    """A word of the record as people write it: "hand_over" is "hand over"."""
+    return str(word).replace("_", " ")
