@@ -1,0 +1,22 @@
+"""One office for all tests of a file: made once, and as it was again after every test."""
+
+import pytest
+from django.db import transaction
+
+from tests.permissions.objects import World
+
+
+@pytest.fixture(scope="module")
+def office(django_db_setup, django_db_blocker):
+    """The `World`, for tests that read it only; `world` also takes back what a test changes."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield World()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def world(office):
+    """The `World` in a savepoint of its own."""
+    with transaction.atomic():
+        yield office
+        transaction.set_rollback(True)

@@ -1,0 +1,409 @@
+"""
+The rows that the matrix asks about, and how each question is put: address, body, content type.
+
+Every text that a person or Togai may choose is hostile (reliability.md 4.2, 48), so every page that is fetched
+here also shows whether it keeps such text inert. Bodies are valid: an answer speaks of permission, not of typing.
+"""
+
+import json
+from functools import cached_property
+from itertools import count
+
+from django.apps import apps
+from django.db import connection
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from knox.models import AuthToken
+
+from accounts.models import Account
+from proposals import services as proposals
+from proposals.models import Proposal
+from purchases import services as purchases
+from purchases.models import Purchase
+from tests.factories import PASSWORD, AccountFactory, PricePlanFactory
+from tests.permissions import matrix
+from tests.permissions.callers import signed_up
+from tests.permissions.pages import Page
+from togai.models import Delivery
+
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></textarea>{{7*7}}{% load x %}"
+LINK = "javascript:alert(1)"
+REASON = f"Not at this price. {HOSTILE}"
+# What only the owner's rows hold; whoever may not see those rows meets none of it anywhere (S-07).
+SECRET = "osprey"
+CREATES = ("proposals:new", "purchases:new", "api:proposal-list", "api:purchase-list")
+EDITOR_WORDS = {"proposals": ("P", Proposal), "purchases": ("D", Purchase)}
+
+
+class World:
+    """
+    One office with everybody and everything in it.
+
+    :ivar callers: `Caller` by column
+    :ivar deals: proposals and purchases by (kind, word, author's column)
+    """
+
+    def __init__(self):
+        self.at = timezone.now()
+        self.callers = signed_up()
+        self.plan = PricePlanFactory(name=f"Plan {HOSTILE}", description=HOSTILE)
+        self.accounts = {
+            "SO": self._account("SO", SECRET, net_term_days=30),
+            "SX": self._account("SX", "wren"),
+        }
+        self.deals, self.deliveries = {}, {}
+        for author in ("SO", "FA"):
+            self._propose(author)
+            self._buy(author)
+        self._propose_draft("SX", "wren")
+        self._deliver()
+        self.token_of_rep = AuthToken.objects.filter(user=self.user("SO")).get()
+        self._forms, self._numbers = {}, count(1)
+
+    def user(self, caller):
+        return self.callers[caller].user
+
+    # --- Putting a question ---
+
+    def ask(self, cell, **options):
+        """The answer to a cell, by a fresh client; `options` go to `django.test.Client`."""
+        client = self.callers[cell.caller].client(**options)
+        return send(client, cell.method, self.path(cell), self.body(cell))
+
+    def path(self, cell):
+        """The address of a cell's object."""
+        if cell.name.startswith("/"):
+            return self._path_without_name(cell)
+        wanted = self._keys(cell)
+        try:
+            return reverse(cell.name, kwargs=wanted)
+        except NoReverseMatch as error:
+            raise LookupError(f"objects.py knows no object for {cell.name} “{cell.thing}”.") from error
+
+    def body(self, cell):
+        """What is posted: a dict for a form, text for JSON, None for nothing."""
+        is_api = cell.name.startswith("api:")
+        if cell.method == "GET":
+            return {}
+        given = self._given(cell)
+        return json.dumps(given) if is_api else given
+
+    def deal(self, cell):
+        """The proposal or purchase that a cell is about: the author's own for FA, the rep's for all others."""
+        kind = "purchase" if "purchase" in cell.name else "proposal"
+        return self.deals[kind, cell.thing, "FA" if cell.caller == "FA" else "SO"]
+
+    def form(self, path, *, reader, action=None):
+        """What a browser of `reader` would post from the page at `path`; {} where they get no page."""
+        key = path, reader, action
+        if key not in self._forms:
+            answer = self.callers[reader].client().get(path)
+            form = Page(answer.content.decode()).form(action) if answer.status_code == 200 else None
+            self._forms[key] = dict(form.data) if form else {}
+        return dict(self._forms[key])
+
+    # --- What stays as it is ---
+
+    @cached_property
+    def before(self):
+        """Every row of every table before anything was asked, by table."""
+        return contents()
+
+    # --- Addresses ---
+
+    def _keys(self, cell):
+        name, route = cell.name, matrix.addresses()[cell.name]
+        if name.startswith("admin:"):
+            return self._admin_keys(cell, route)
+        if "number>" in route:
+            deal = self.deal(cell)
+            keys = {"number": deal.reference}
+            return keys | ({"revision": deal.revision} if "revision>" in route else {})
+        if "reference>" in route:
+            return {"reference": self.deal(cell).reference}
+        if "delivery_id" in route:
+            return {"delivery_id": self.deliveries[cell.thing].pk}
+        if "digest" in route:
+            return {"digest": self.token_of_rep.digest}
+        if "plan" in name:
+            return {"togai_id": self.plan.togai_id} if "togai_id" in route else {}
+        return {"togai_id": self.accounts["SO"].togai_id} if "togai_id" in route else {}
+
+    def _admin_keys(self, cell, route):
+        if "content_type_id" in route:
+            from django.contrib.contenttypes.models import ContentType
+
+            return {
+                "content_type_id": ContentType.objects.get_for_model(Account).pk,
+                "object_id": self.accounts["SO"].pk,
+            }
+        if "app_label" in route:
+            return {"app_label": "accounts"}
+        if "object_id" in route or "<id>" in route:
+            row = self.admin_row(cell.name, cell.thing)
+            return {"id" if "<id>" in route else "object_id": str(row.pk)}
+        return {}
+
+    def admin_row(self, name, thing):
+        """The row that a page of the admin is about: the rep's, or the first there is."""
+        model = model_of(name)
+        if model in (Proposal, Purchase):
+            return self.deals[model._meta.model_name, thing, "SO"]
+        if model is Account:
+            return self.accounts["SO"]
+        if model is apps.get_model("auth.User"):
+            return self.user(thing or "SO")
+        if model is Delivery:
+            return self.deliveries[thing or "unknown"]
+        row = model._default_manager.order_by("pk").first()
+        if row is None:
+            raise LookupError(f"objects.py makes no {model._meta.verbose_name}, which {name} shows.")
+        return row
+
+    def _path_without_name(self, cell):
+        route = cell.name
+        if "<path:object_id>" in route:
+            app_label, model_name = route.removeprefix("/admin/").split("/")[:2]
+            row = self.admin_row(f"admin:{app_label}_{model_name}_change", cell.thing)
+            return route.replace("<path:object_id>", str(row.pk))
+        return "/admin/nowhere/at/all/"
+
+    # --- Bodies ---
+
+    def _given(self, cell):
+        if cell.how == "empty":
+            return {}
+        if cell.name.startswith("admin:") or cell.name.startswith("/admin/"):
+            return self._admin_given(cell)
+        verb = cell.name.partition(":")[2] or cell.name
+        make = getattr(self, f"_{verb.replace('-', '_')}_given", None)
+        if make is not None:
+            return make(cell)
+        if cell.name.startswith("api:"):
+            verb = verb.partition("-")[2]
+        return self._deal_given(cell, verb.replace("-", "_"))
+
+    def _deal_given(self, cell, verb):
+        route = matrix.addresses()[cell.name]
+        if verb not in _VERBS or not ("number>" in route or "reference>" in route):
+            return {}
+        deal = self.deal(cell)
+        old = cell.how == "stale"
+        hash_ = {"content_hash": "0" * 64 if old else deal.content_hash}
+        is_page = not cell.name.startswith("api:")
+        seen = hash_ | ({"revision": deal.revision} if is_page and isinstance(deal, Proposal) else {})
+        version = {"version": deal.version - 1 if old else deal.version}
+        why = {"reason": REASON}
+        if isinstance(deal, Proposal):
+            why["reason_code"] = "other"
+        return {
+            "submit": version,
+            "recall": why,
+            "approve": seen,
+            "decline": seen | why,
+            "request_changes": seen | why,
+            "release": hash_,
+            "send_back": why,
+            "revise": {},
+            "detail": version | {"title": "A better title"},
+        }[verb]
+
+    def _edit_given(self, cell):
+        if cell.name.startswith("accounts:"):
+            given = self.form(self.path(cell), reader="AD", action="")
+            version = int(given["version"]) - (cell.how == "stale")
+            return given | {"name": "Osprey Holding", "version": version}
+        deal = self.deal(cell)
+        given = self.form(self.path(cell), reader="AD")
+        version = deal.version - (cell.how == "stale")
+        return given | {"do": "save", "title": "A better title", "version": version, "read": version}
+
+    def _new_given(self, cell):
+        mine = self.accounts["SX" if cell.caller in ("SX", "MX") else "SO"]
+        given = self.form(f"{self.path(cell)}?account={mine.togai_id}", reader="AD")
+        return given | {"do": "save", "title": "A first title"}
+
+    def _estimate_given(self, cell):
+        return self.form(
+            f"/{cell.name.partition(':')[0]}/new/?account={self.accounts['SO'].togai_id}", reader="AD"
+        )
+
+    def _hand_over_given(self, cell):
+        return {"to": self.user("SX").pk}
+
+    def _proposal_list_given(self, cell):
+        mine = self.accounts["SX" if cell.caller in ("SX", "MX") else "SO"]
+        return {
+            "account": mine.togai_id,
+            "type": "ENTITLEMENT_GRANT",
+            "price_plan": self.plan.togai_id,
+            "quantity": 2,
+            "title": "By a program",
+        }
+
+    _purchase_list_given = _proposal_list_given
+
+    def _tokens_given(self, cell):
+        return {"days": 1, "password": PASSWORD}
+
+    def _login_given(self, cell):
+        return {"username": self.user("SO").username, "password": PASSWORD}
+
+    def _password_change_given(self, cell):
+        new = "a longer horse, a better battery"
+        return {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+
+    def _admin_given(self, cell):
+        return {}
+
+    # --- Making the rows ---
+
+    def _account(self, owner, word, **fields):
+        return AccountFactory(
+            togai_id=f"{word}.foods",
+            name=f"{word.title()} Foods {HOSTILE}",
+            customer_name=f"{word.title()} {HOSTILE}",
+            aliases=[f"{word}-alias {HOSTILE}"],
+            tags=[HOSTILE[:50], LINK],
+            email=f"billing@{word}.example",
+            address={"line1": HOSTILE, "country": "DE"},
+            metadata={HOSTILE[:20]: LINK},
+            owner=self.user(owner),
+            **fields,
+        )
+
+    def _fields(self, word):
+        account = self.accounts["SX" if word == "wren" else "SO"]
+        return {
+            "account": account,
+            "type": "ENTITLEMENT_GRANT",
+            "price_plan": self.plan,
+            "quantity": 2,
+            "title": f"{word.title()} {HOSTILE}"[:120],
+            "internal_note": f"{word.title()} note {LINK} {HOSTILE}",
+        }
+
+    def _propose_draft(self, author, word):
+        by, at = self.user(author), self.at
+        fields = self._fields(word) | {"payment_mode": "PREPAID", "quantity": 1}
+        draft = proposals.create(by=by, at=at, fields=fields)
+        # Twice written, so that a page of its first version is an old one.
+        return proposals.edit(proposal_id=draft.pk, by=by, at=at, fields={"quantity": 2}, version=1)
+
+    def _propose(self, author):
+        by, at, decider = self.user(author), self.at, self.user("FN")
+
+        def draft():
+            return self._propose_draft(author, SECRET)
+
+        def submitted():
+            return proposals.submit(proposal_id=draft().pk, by=by, at=at)
+
+        def decided(verb, **why):
+            waiting = submitted()
+            return verb(proposal_id=waiting.pk, by=decider, at=at, content_hash=waiting.content_hash, **why)
+
+        made = {
+            "draft": draft(),
+            "submitted": submitted(),
+            "approved": decided(proposals.approve),
+            "declined": decided(proposals.decline, reason_code="other", reason=REASON),
+            "returned": decided(
+                proposals.request_changes,
+                reason_code="other",
+                reason=REASON,
+                line_notes=[("quantity", "Quantity", HOSTILE)],
+            ),
+            "refused": submitted(),
+            "old": decided(proposals.decline, reason_code="other", reason=REASON),
+        }
+        refuse(made["refused"])
+        proposals.revise(proposal_id=made["old"].pk, by=by, at=at)
+        for word, proposal in made.items():
+            self.deals["proposal", word, author] = Proposal.objects.get(pk=proposal.pk)
+
+    def _buy(self, author):
+        by, at = self.user(author), self.at
+
+        def draft():
+            made = purchases.create(by=by, at=at, fields=self._fields(SECRET) | {"quantity": 1})
+            return purchases.edit(purchase_id=made.pk, by=by, at=at, fields={"quantity": 2}, version=1)
+
+        def submitted():
+            return purchases.submit(purchase_id=draft().pk, by=by, at=at)
+
+        def sent():
+            waiting = submitted()
+            return purchases.release(
+                purchase_id=waiting.pk, by=self.user("FN"), at=at, content_hash=waiting.content_hash
+            )
+
+        made = {"draft": draft(), "submitted": submitted(), "sent": sent(), "refused": sent()}
+        refuse(made["refused"])
+        for word, purchase in made.items():
+            self.deals["purchase", word, author] = Purchase.objects.get(pk=purchase.pk)
+
+    def _deliver(self):
+        states = {
+            "unknown": ("approved", "UNKNOWN"),
+            "held": ("declined", "HELD"),
+            "waiting": ("submitted", "NOT_SENT"),
+        }
+        for word, (deal, state) in states.items():
+            creates = Delivery.objects.of(self.deals["proposal", deal, "SO"])
+            later = self.at + timezone.timedelta(hours=1)
+            creates.filter(kind=Delivery.Kind.CREATE_PROPOSAL).update(
+                state=state,
+                next_at=later,
+                held_because=HOSTILE if state == "HELD" else "",
+                last_message=HOSTILE,
+            )
+            self.deliveries[word] = creates.get(kind=Delivery.Kind.CREATE_PROPOSAL)
+
+
+_VERBS = {
+    "submit",
+    "recall",
+    "approve",
+    "decline",
+    "request_changes",
+    "release",
+    "send_back",
+    "revise",
+    "detail",
+}
+
+
+def send(client, method, path, body=None):
+    """One request: a dict goes as a form (a query on GET), text as JSON."""
+    if method == "GET":
+        return client.get(path, body or {})
+    if method == "POST" and not isinstance(body, str):
+        return client.post(path, body or {})
+    return client.generic(method, path, body if isinstance(body, str) else "", "application/json")
+
+
+def refuse(deal):
+    """What remains when Togai has refused a deal's create, with a message of its own."""
+    type(deal).objects.filter(pk=deal.pk).update(togai_refusal=f"Not like this. {HOSTILE}")
+    Delivery.objects.of(deal).update(state=Delivery.State.REJECTED, last_message=HOSTILE)
+
+
+def model_of(name):
+    """The model of an admin page, from its name."""
+    words = name.removeprefix("admin:")
+    for model in apps.get_models():
+        if words.startswith(f"{model._meta.app_label}_{model._meta.model_name}_"):
+            return model
+    raise LookupError(f"{name} is no page of a model.")
+
+
+def contents(without=("django_session",)):
+    """Every row of every table, to tell whether anything changed at all."""
+    tables = [name for name in connection.introspection.table_names() if name not in without]
+    found = {}
+    with connection.cursor() as cursor:
+        for table in tables:
+            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
+            found[table] = sorted(map(repr, cursor.fetchall()))
+    return found
