@@ -231,10 +231,12 @@ def _span(headline, estimate):
         return ""
     if headline.per == "cycle":
         return f"each {_cycle(estimate)}, without an end"
-    if headline.per == "term":
-        one, many = CYCLES.get(estimate.interval, ("cycle", "cycles"))
-        return f"over {estimate.cycles} {one if estimate.cycles == 1 else many}"
-    return "once"
+    return _term(estimate) if headline.per == "term" else "once"
+
+
+def _term(estimate):
+    one, many = CYCLES.get(estimate.interval, ("cycle", "cycles"))
+    return f"over {estimate.cycles} {one if estimate.cycles == 1 else many}"
 
 
 def _cycle(estimate):
@@ -279,8 +281,7 @@ def _totals(quote):
         yield Beside.of("Once", sides.once.plan, sides.once.proposal)
     yield Beside.of(f"Each {_cycle(quote.proposal)}", sides.per_cycle.plan, sides.per_cycle.proposal)
     if quote.proposal.cycles is not None:
-        words = _span(quote.headline, quote.proposal) if quote.headline else "over the term"
-        yield Beside.of(words.capitalize(), sides.term_total.plan, sides.term_total.proposal)
+        yield Beside.of(_term(quote.proposal).capitalize(), sides.term_total.plan, sides.term_total.proposal)
 
 
 def _window(deal):
