@@ -85,12 +85,12 @@ class EventAdmin(DeskModelAdmin):
     """The record: read, never written (S-28)."""
 
     related = ("actor", "on_behalf_of")
-    list_display = ("moment", "what", "about", "who", "channel", "why")
+    list_display = ("at", "what", "about", "who", "channel", "why")
     list_filter = (one_of("verb", _used("verb")), one_of("channel", _used("channel")), BySubject, ByBatch)
     search_fields = ("actor__username",)
-    search_help_text = "The sign-in name of a person, or the id of a bulk change or a request."
+    search_help_text = "The whole sign-in name of a person, or the id of a bulk change."
     fieldsets = (
-        (None, {"fields": ("moment", "what", "about", "why")}),
+        (None, {"fields": ("at", "what", "about", "why")}),
         ("Who", {"fields": ("who", "actor_roles", "on_behalf_of")}),
         ("From where", {"fields": ("channel", "request_id", "address", "of_batch")}),
         ("What changed", {"fields": ("changes",)}),
@@ -110,14 +110,14 @@ class EventAdmin(DeskModelAdmin):
             found = User.objects.filter(username__iexact=text).values_list("pk", flat=True)
             return queryset.filter(actor__in=list(found[:1])), False
 
+    def record_of(self, event):
+        """The other events about the same row."""
+        return record_url(subject=f"{event.subject_type}:{event.subject_id}")
+
     def change_view(self, request, object_id, form_url="", extra_context=None):
         if request.method not in ("GET", "HEAD"):
             return HttpResponseNotAllowed(["GET", "HEAD"])
         return super().change_view(request, object_id, form_url, extra_context)
-
-    @admin.display(description="when")
-    def moment(self, event):
-        return event.at
 
     @admin.display(description="what")
     def what(self, event):
@@ -145,7 +145,11 @@ class EventAdmin(DeskModelAdmin):
 
     @admin.display(description="changes")
     def changes(self, event):
-        names = sorted({*event.before, *event.after})
+        names = sorted(
+            name
+            for name in {*event.before, *event.after}
+            if _said(event.before, name) != _said(event.after, name)
+        )
         if not names:
             return "—"
         rows = format_html_join(
@@ -271,7 +275,7 @@ class PersonAdmin(DeskModelAdmin):
         if obj is None:
             who = ("username", "first_name", "last_name", "email")
             return ((None, {"fields": who}), ("Roles", {"fields": ("roles",)}), self._asked())
-        who = ["username", "first_name", "last_name", "email"]
+        who = ["signs_in_as", "first_name", "last_name", "email"]
         if not self.has_change_permission(request, obj):
             return (
                 (None, {"fields": who}),
@@ -292,7 +296,7 @@ class PersonAdmin(DeskModelAdmin):
     def get_readonly_fields(self, request, obj=None):
         if obj is None:
             return ()
-        read = ["username", "held", "last_login", "date_joined"]
+        read = ["signs_in_as", "held", "last_login", "date_joined"]
         return [*read, "is_active"] if obj.pk == request.user.pk else read
 
     def get_form(self, request, obj=None, change=False, **kwargs):
@@ -402,6 +406,10 @@ class PersonAdmin(DeskModelAdmin):
             "password": password,
         }
         return TemplateResponse(request, "admin/auth/user/password_once.html", context)
+
+    @admin.display(description="signs in as")
+    def signs_in_as(self, person):
+        return person.get_username()
 
     @admin.display(description="name")
     def full_name(self, person):

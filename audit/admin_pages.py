@@ -239,7 +239,11 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
         obj = self.get_object(request, admin.utils.unquote(object_id))
         if obj is None:
             raise Http404
-        return HttpResponseRedirect(record_url(subject=f"{obj._meta.label}:{obj.pk}"))
+        return HttpResponseRedirect(self.record_of(obj))
+
+    def record_of(self, obj):
+        """Where the record says what happened to a row."""
+        return record_url(subject=f"{obj._meta.label}:{obj.pk}")
 
     # --- Lists ---
 
@@ -537,10 +541,13 @@ def _told(form):
     told = []
     for field in form.visible_fields():
         value = form.cleaned_data.get(field.name)
-        choices = dict(getattr(field.field, "choices", ())) if isinstance(value, str) else {}
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, models.Model):
+            value = field.field.label_from_instance(value)
+        elif isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
-        told.append((field.label, choices.get(value, value)))
+        elif isinstance(value, str):
+            value = dict(getattr(field.field, "choices", ())).get(value, value)
+        told.append((field.label, value))
     return told
 
 

@@ -18,6 +18,7 @@ class DeskAdmin(admin.AdminSite):
     site_header = site_title = "Deal Desk"
     index_title = "Administration"
     site_url = None
+    empty_value_display = "—"
     enable_nav_sidebar = False
     # An unknown address is simply not found.
     final_catch_all_view = False

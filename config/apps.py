@@ -14,6 +14,9 @@ class ConfigConfig(AppConfig):
         post_migrate.connect(
             schedules.register, sender=apps.get_app_config("django_q"), dispatch_uid="schedules"
         )
+        # Libraries call their apps after their code; the administration shows these names.
+        apps.get_app_config("auth").verbose_name = "People"
+        apps.get_app_config("knox").verbose_name = "API tokens"
 
 
 class AdminConfig(admin_apps.AdminConfig):

@@ -54,6 +54,9 @@ class ProposalAdmin(DealAdmin):
 
     edit_url = "proposals:edit"
     related = (*DealAdmin.related, "decided_by", "previous")
+    terms = (*DealAdmin.terms, "payment_mode")
+    people = (*DealAdmin.people, "decided_by", "decided_at")
+    row = (*DealAdmin.row, "previous")
     inlines = (StepInline, DecisionInline)
     list_filter = (
         one_of("status", Proposal.Status.choices),
@@ -77,14 +80,6 @@ class ProposalAdmin(DealAdmin):
 
     def narrowed(self, request, text):
         return listing.narrowed(request.user, {"q": text}, at=timezone.now())
-
-    def get_fieldsets(self, request, obj=None):
-        decided = ("Decision", {"fields": ("payment_mode", "decided_by", "decided_at", "previous")})
-        return (*super().get_fieldsets(request, obj), decided)
-
-    def get_readonly_fields(self, request, obj=None):
-        more = ("payment_mode", "decided_by", "decided_at", "previous")
-        return [*super().get_readonly_fields(request, obj), *more]
 
 
 class LineNoteInline(ReadOnlyInline):

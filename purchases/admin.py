@@ -149,6 +149,7 @@ class TextForm(forms.ModelForm):
 
     class Meta:
         fields = drafts.DESK_FIELDS
+        widgets = {"internal_note": forms.Textarea(attrs={"rows": 4})}
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -214,31 +215,20 @@ class DealAdmin(DeskModelAdmin):
         "owner__last_name",
     )
     search_fields = ("number",)
-    fieldsets = (
-        (None, {"fields": ("reference_of", "revision", "state", "title", "internal_note")}),
-        ("People", {"fields": ("whose", "created_by", "last_edited_by", "submitted_by", "submitted_at")}),
-        ("Terms", {"fields": ("account_of", "plan_of", "type", "quantities", "wallet", "period", "prices")}),
-        ("Money", {"fields": ("value", "listed")}),
-        (
-            "At Togai",
-            {
-                "fields": (
-                    "at_togai",
-                    "togai_id",
-                    "togai_value",
-                    "togai_invoice_id",
-                    "togai_comment",
-                    "togai_refusal",
-                    "togai_problem",
-                    "togai_seen_at",
-                )
-            },
-        ),
-        (
-            "Row",
-            {"fields": ("version", "content_hash", "created_at", "updated_at"), "classes": ("collapse",)},
-        ),
+    about = ("reference_of", "revision", "state")
+    people = ("whose", "created_by", "last_edited_by", "submitted_by", "submitted_at")
+    terms = ("account_of", "plan_of", "type", "quantities", "wallet", "period", "prices")
+    there = (
+        "at_togai",
+        "togai_id",
+        "togai_value",
+        "togai_invoice_id",
+        "togai_comment",
+        "togai_refusal",
+        "togai_problem",
+        "togai_seen_at",
     )
+    row = ("version", "content_hash", "created_at", "updated_at")
     edit_url = ""
 
     def narrowed(self, request, text):
@@ -267,15 +257,23 @@ class DealAdmin(DeskModelAdmin):
             return False
         return obj.status == self.model.Status.DRAFT and drafts.may_edit(obj, request.user)
 
+    def get_inlines(self, request, obj):
+        # Nobody has said anything about a draft yet.
+        return () if obj is None or obj.status == self.model.Status.DRAFT else self.inlines
+
     def get_fieldsets(self, request, obj=None):
-        if obj is None or not self.has_change_permission(request, obj):
-            return self.fieldsets
-        (name, options), *others = self.fieldsets
-        return ((name, {**options, "fields": (*options["fields"], "read_version")}), *others)
+        careful = ("read_version",) if self.has_change_permission(request, obj) else ()
+        return (
+            (None, {"fields": (*self.about, *drafts.DESK_FIELDS, *careful)}),
+            ("Terms", {"fields": self.terms}),
+            ("Money", {"fields": ("value", "listed")}),
+            ("People", {"fields": self.people}),
+            ("At Togai", {"fields": self.there}),
+            ("Row", {"fields": self.row, "classes": ("collapse",)}),
+        )
 
     def get_readonly_fields(self, request, obj=None):
-        names = [name for _, options in self.fieldsets for name in options["fields"]]
-        return [name for name in names if name not in drafts.DESK_FIELDS]
+        return [*self.about, *self.terms, "value", "listed", *self.people, *self.there, *self.row]
 
     def save_form(self, request, form, change):
         return form.instance
@@ -410,6 +408,7 @@ class PurchaseAdmin(DealAdmin):
 
     edit_url = "purchases:edit"
     related = (*DealAdmin.related, "released_by")
+    people = (*DealAdmin.people, "released_by", "released_at")
     list_filter = (
         one_of("status", Purchase.Status.choices),
         one_of("togai_status", DIRECT_STATUSES, title="status at Togai"),
@@ -427,9 +426,3 @@ class PurchaseAdmin(DealAdmin):
 
     def narrowed(self, request, text):
         return listing.narrowed(request.user, {"q": text})
-
-    def get_fieldsets(self, request, obj=None):
-        return (*super().get_fieldsets(request, obj), ("Release", {"fields": ("released_by", "released_at")}))
-
-    def get_readonly_fields(self, request, obj=None):
-        return [*super().get_readonly_fields(request, obj), "released_by", "released_at"]
