@@ -17,6 +17,7 @@ from pathlib import Path
 from honcho.environ import parse_procfile
 
 from proposals.demo import PEOPLE
+from togai.orphans import die_with_the_parent
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = parse_procfile((ROOT / "Procfile").read_text()).processes
@@ -134,6 +135,8 @@ class Desk:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # A test run that is killed leaves nothing behind.
+                preexec_fn=die_with_the_parent,
             )
 
     def stop(self, name, how=signal.SIGTERM):

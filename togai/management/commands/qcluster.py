@@ -57,8 +57,10 @@ class Cluster(cluster.Cluster):
     asked_to_stop = False
 
     def sig_handler(self, signum, frame):
-        self.asked_to_stop = True
-        super().sig_handler(signum, frame)
+        # A second signal, in the middle of the first one's work, would wait for a lock that we hold.
+        if not self.asked_to_stop:
+            self.asked_to_stop = True
+            super().sig_handler(signum, frame)
 
 
 class Command(LibraryCommand):
