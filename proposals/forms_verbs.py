@@ -36,8 +36,8 @@ class ReadForm(forms.Form):
     """What the person had before their eyes: the revision and the hash of its content (R-23)."""
 
     # Without them the answer is the same as with wrong ones: look again (409), not a mistake in the form.
-    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
-    content_hash = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    revision = forms.CharField(required=False, widget=forms.HiddenInput)
+    content_hash = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
 class DeclineForm(ReadForm, ReasonForm):

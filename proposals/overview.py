@@ -197,11 +197,11 @@ def _stuck(user):
     )
     everything = has_role(user, *SEES_EVERYTHING)
     subjects = {}
-    for model in (Proposal, Purchase):
+    for model, shown in ((Proposal, ("number", "revision", "is_live")), (Purchase, ("number",))):
         label = model._meta.label
         keys = [one.subject_id for one in found if one.subject_type == label]
         if keys:
-            rows = model.objects.visible_to(user).filter(pk__in=keys).only("number", "revision", "status")
+            rows = model.objects.visible_to(user).filter(pk__in=keys).only(*shown)
             subjects |= {(label, str(row.pk)): row for row in rows}
     for delivery in found:
         subject = subjects.get((delivery.subject_type, delivery.subject_id))

@@ -240,7 +240,7 @@ def _as_read(proposal, form):
 
     :raises Stale: a newer revision took its place, or the form does not say what was read
     """
-    if form.cleaned_data.get("revision") != proposal.revision:
+    if form.cleaned_data.get("revision") != str(proposal.revision):
         raise Stale("This is not the revision that you read; look at it again.")
     return proposal
 
