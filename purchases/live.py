@@ -153,7 +153,7 @@ def _plans(rows):
     known = {plan.togai_id: plan for plan in PricePlan.objects.filter(togai_id__in=ids, is_latest=True)}
     return tuple(
         {
-            "name": row.price_plan_name or row.price_plan_id,
+            "name": row.price_plan_name or row.price_plan_id or "unknown",
             "url": known[row.price_plan_id].get_absolute_url() if row.price_plan_id in known else "",
             "version": row.version,
             "overridden": bool(row.is_overridden),
