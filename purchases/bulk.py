@@ -61,9 +61,15 @@ class EditDrafts(DealAction):
         self.judge(getattr(row, self.field), value)
         then = copy(row)
         setattr(then, self.field, value)
-        found = drafts.problems(then, at=at, complete=False)
-        if found:
-            raise Invalid(found)
+        # A draft may lack anything; what is refused is a change that makes one harder to submit.
+        before = {problem.message for problem in drafts.problems(row, at=at, complete=True)}
+        worse = [
+            problem
+            for problem in drafts.problems(then, at=at, complete=True)
+            if problem.message not in before
+        ]
+        if worse:
+            raise Invalid(worse)
         return self.words(row), self.words(then)
 
     def apply(self, row, *, by, at, batch_id, **answers):
