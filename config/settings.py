@@ -15,10 +15,23 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
 
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+
+class Env(environ.Env):
+    """The environment, whose complaints name the variable and never its value."""
+
+    def get_value(self, var, cast=None, *args, **kwargs):
+        try:
+            return super().get_value(var, cast, *args, **kwargs)
+        except ValueError as error:
+            kind = "a whole number" if cast is int else "a number" if cast is float else "readable"
+            raise ImproperlyConfigured(f"{var} is not {kind}.") from error
+
+
+env = Env()
+Env.read_env(BASE_DIR / ".env")
+# Everything the product writes: the SQLite file, collected static files, the sandbox's state.
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 
 TESTING = "pytest" in sys.modules
 
@@ -110,12 +123,15 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 
 # --- Data ---
 
-VAR_DIR.mkdir(exist_ok=True)
+VAR_DIR.mkdir(parents=True, exist_ok=True)
 # What is invented on the sandbox and what is real never share a file.
 _togai = re.sub(r"^https?://|[^a-z0-9.]+", "-", env.str("TOGAI_BASE_URL", default="").lower()).strip("-")
 _file = VAR_DIR / (f"dealdesk-{_togai}.sqlite3" if _togai else "dealdesk.sqlite3")
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{_file}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+_engine = DATABASES["default"].get("ENGINE", "")
+if _engine not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
+    raise ImproperlyConfigured("DATABASE_URL starts with sqlite:/// or postgres://, and nothing else.")
+if _engine == "django.db.backends.sqlite3":
     # Immediate transactions wait for their turn instead of failing; FULL because a delivery row must survive
     # a power cut (reliability.md R-28).
     DATABASES["default"]["OPTIONS"] = {
