@@ -71,6 +71,15 @@ class Stake:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A waiting proposal that Togai refused, with Togai's words."""
+
+    reference: str
+    account: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Month:
     """Decisions of one month by what they were."""
 
@@ -85,7 +94,7 @@ class Overview:
 
     :ivar drafts, sent_back, waiting, purchases, expiring, unpaid: `Some`, or None where their roles have none
     :ivar stuck: (delivery, proposal or purchase or None) pairs that need somebody
-    :ivar refused: waiting proposals that Togai refused
+    :ivar refused: of what waits, what Togai refused (`Refused`)
     """
 
     drafts: Some | None
@@ -120,16 +129,8 @@ def overview_for(user, *, at):
     open_rows = list(
         visible.filter(status=Status.SUBMITTED)
         .order_by("-pk")
-        .select_related("account")
-        .only(
-            "number",
-            "revision",
-            "is_live",
-            "currency",
-            "estimate",
-            "estimate_per",
-            "togai_refusal",
-            "account__name",
+        .values_list(
+            "number", "account__name", "togai_refusal", "currency", "estimate", "estimate_per", named=True
         )[: MOST_SUMMED + 1]
     )
     return Overview(
@@ -140,7 +141,11 @@ def overview_for(user, *, at):
         expiring=Some.of(listing.expiring(live, at=at)),
         unpaid=Some.of(live.filter(togai_status="PENDING")),
         stuck=tuple(_stuck(user)),
-        refused=tuple(row for row in open_rows if row.togai_refusal)[:SHOWN],
+        refused=tuple(
+            Refused(Proposal(number=row.number).reference, row.account__name, row.togai_refusal)
+            for row in open_rows
+            if row.togai_refusal
+        )[:SHOWN],
         stakes=tuple(_stakes(open_rows[:MOST_SUMMED])),
         more_at_stake=len(open_rows) > MOST_SUMMED,
         months=tuple(_months(visible, at=at)),
