@@ -612,12 +612,12 @@ def _slab_problems(slabs: Mapping[str, Json], path: Path) -> Iterator[Fault]:
                 (*here, "startAfter"), f"A slab starts after the one before it: enter more than {before:f}."
             )
         before = start
-        if slab["priceType"] == "PACKAGE":
-            size = slab.get("slabConfig", {}).get("packageSize")
-            if size is None or number(size) <= 0:
-                yield Fault(
-                    (*here, "slabConfig", "packageSize"), "Say how many units a package holds, more than 0."
-                )
+        size = slab.get("slabConfig", {}).get("packageSize")
+        # The wire takes no package of nothing, also where no price is by the package.
+        if number(size) <= 0 if size is not None else slab["priceType"] == "PACKAGE":
+            yield Fault(
+                (*here, "slabConfig", "packageSize"), "Say how many units a package holds, more than 0."
+            )
 
 
 def _limit_problems(limits: Mapping[str, Json] | None, path: Path) -> Iterator[Fault]:
