@@ -75,8 +75,12 @@ class PlainNumberField(forms.CharField):
             raise forms.ValidationError(message)
         amount = Decimal(plain(Decimal(text)))
         if self.column:
-            # Databases round or fail where a number does not fit, and both are silent changes of a price.
-            self.column.run_validators(amount)
+            # A database rounds a number that does not fit, or fails on it.
+            _, digits, exponent = amount.as_tuple()
+            if -exponent > self.column.decimal_places:
+                raise forms.ValidationError(f"At most {self.column.decimal_places} digits after the point.")
+            if len(digits) + exponent > self.column.max_digits - self.column.decimal_places:
+                raise forms.ValidationError("That is more than anybody pays.")
         return amount
 
 
@@ -178,7 +182,7 @@ class DealForm(forms.Form):
     def __init__(self, data=None, *, deal, user, at):
         self.deal, self.user, self.at = deal, user, at
         self.today = drafts.business_day(at)
-        self.kept, self.refused, self.faults = {}, [], []
+        self.kept, self.refused, self.faults, self.billed = {}, [], [], {}
         self.typed = None if data is None else self._single(data)
         self.kind = self._chosen_kind()
         if self.typed is not None:
@@ -476,25 +480,38 @@ class DealForm(forms.Form):
             yield str(plan.pk), f"{plan.name}, version {plan.version}{note}"
 
     def _add_card_fields(self):
-        effective = self.plan.details
+        cards = self._cards()
+        metered = {name: card for name, card in cards.items() if card[0] in METERED}
+        stored = self.deal if self.deal.price_plan == self.plan else None
+        if self._may_have("rate_card_quantities"):
+            self._add_fields("q/", cards, stored and stored.rate_card_quantities)
+        self._add_fields("v/", metered, stored and stored.expected_volumes)
+
+    def _cards(self):
+        """Kind and label of everything that is billed, by its id: the plan's cards, and the deal's own."""
+        cards = [(card.kind, card.billable_id, card.label) for card in overrides.cards(self.plan.details)]
         if self.prices:
-            effective = overrides.effective(effective, self.prices.patch)
-        cards = {}
-        for kind, billable_id, _, label in overrides.cards(effective):
-            cards.setdefault(billable_id, (kind, label))
-        for name, stored, wanted in (
-            ("q/", self.deal.rate_card_quantities, self._may_have("rate_card_quantities")),
-            ("v/", self.deal.expected_volumes, True),
-        ):
-            if not wanted:
-                continue
-            shown = dict(cards if name == "q/" else {i: c for i, c in cards.items() if c[0] in METERED})
-            for gone in stored or {} if self.deal.price_plan == self.plan else {}:
-                shown.setdefault(gone, ("", f"{gone} (not in the plan any more)"))
-            for billable_id, (kind, label) in shown.items():
-                self.fields[name + quote(billable_id, safe="")] = PlainNumberField(
-                    label=label, required=False, help_text=_VOLUME_HELP.get(kind, "") if name == "v/" else ""
-                )
+            cards = [card for card in cards if card[0] not in OVERRIDE_KINDS[self.override_field]]
+            cards += [
+                (card.kind, card.billable_id, card.label)
+                for card in self.prices.cards
+                if card.billable_id and not card.is_removed
+            ]
+        found = {}
+        for kind, billable_id, label in cards:
+            found.setdefault(billable_id, (kind, label))
+        return found
+
+    def _add_fields(self, prefix, cards, stored):
+        shown = dict(cards)
+        for gone in stored or {}:
+            shown.setdefault(gone, ("", f"{gone} (not in the plan any more)"))
+        for billable_id, (kind, label) in shown.items():
+            name = prefix + quote(billable_id, safe="")
+            self.billed[name] = billable_id
+            self.fields[name] = PlainNumberField(
+                label=label, required=False, help_text=_VOLUME_HELP.get(kind, "") if prefix == "v/" else ""
+            )
 
     # --- What it says ---
 
@@ -547,21 +564,12 @@ class DealForm(forms.Form):
         return values
 
     def _by_card(self, prefix):
-        found = {}
-        names = {quote(name, safe=""): name for name in self._billables()}
-        for name in self.fields:
-            if name.startswith(prefix):
-                amount = self.cleaned_data.get(name)
-                if amount is not None:
-                    found[names[name.removeprefix(prefix)]] = plain(amount)
-        return found or None
-
-    def _billables(self):
-        known = {*(self.deal.rate_card_quantities or {}), *(self.deal.expected_volumes or {})}
-        if self.plan:
-            effective = overrides.effective(self.plan.details, self.prices.patch if self.prices else {})
-            known |= {card.billable_id for card in overrides.cards(effective)}
-        return known
+        amounts = {
+            billable_id: self.cleaned_data.get(name)
+            for name, billable_id in self.billed.items()
+            if name.startswith(prefix)
+        }
+        return {name: plain(amount) for name, amount in amounts.items() if amount is not None} or None
 
     def scratch(self):
         """The deal as it would be with what can be read, for prices and rules; never saved."""

@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from accounts.models import Account
+from audit.models import Event
 from purchases import changes, drafts, figures
 from purchases.models import PricePlan
 from purchases.money import number
@@ -89,7 +90,7 @@ class Conflict:
         self.mine = form.scratch()
         self.plain = [drafts.plain(deal) for deal in (base, theirs, self.mine)]
         self.deals = [base, theirs, self.mine]
-        self.events = drafts.plain_at(theirs, read)[1]
+        self.events = _since(theirs, read)
         self.choices = self._choices()
         for choice in self.choices:
             chosen = choices.get(choice.name, "")
@@ -214,6 +215,16 @@ def as_of(deal, version):
     return then
 
 
+def _since(deal, version):
+    """Who moved the draft on from a version, and how: (event, words), the newest first."""
+    found = []
+    for event in Event.objects.about(deal).order_by("-seq").select_related("actor"):
+        if event.after.get("version", 0) <= version:
+            break
+        found.append((event, _VERBS.get(event.verb, event.verb.replace("_", " "))))
+    return found
+
+
 def whole(text):
     """A version number as posted, or None."""
     if text and text.isascii() and text.isdecimal() and len(text) <= 9:
@@ -222,6 +233,13 @@ def whole(text):
 
 
 _OBJECTS = ("account", "price_plan")
+_VERBS = {
+    "edit": "saved it",
+    "hand_over": "gave it to another owner",
+    "submit": "submitted it",
+    "recall": "took it back",
+    "send_back": "sent it back",
+}
 
 
 def _value(name, value):

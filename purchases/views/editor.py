@@ -148,6 +148,20 @@ def _editable(request, desk, number):
     return deal
 
 
+def _again(desk, deal, user):
+    """
+    The draft as somebody has just saved it.
+
+    :raises WrongStatus: it is no draft any more
+    """
+    now = desk.deals(user).select_related("account", "price_plan", "owner").get(pk=deal.pk)
+    if not now.is_draft:
+        raise WrongStatus(
+            f"{now.reference} is {now.get_status_display().lower()} and can no longer be edited."
+        )
+    return now
+
+
 def _number(desk, reference):
     """
     The number in a reference like P-000042.
@@ -229,21 +243,16 @@ def _change(request, desk, deal, version=None):
         return _page(request, desk, form, deal, version=read, status=422)
     conflict = None
     fields = form.values()
-    if do == "resolve":
+    if read != deal.version:
         conflict = conflicts.Conflict(form, base, deal, choices=request.POST, read=read)
-        if here != deal.version or conflict.undecided:
+        if do != "resolve" or here != deal.version or conflict.undecided:
             return _conflict_page(request, desk, conflict, deal)
         fields = conflict.settled()
     try:
-        saved = desk.edit(deal.pk, by=request.user, at=at, fields=fields, version=here if conflict else read)
+        saved = desk.edit(deal.pk, by=request.user, at=at, fields=fields, version=deal.version)
     except Stale:
-        deal = _editable(request, desk, deal.number)
-        base = conflicts.as_of(deal, read)
-        form = desk.form(request.POST, deal=base, user=request.user, at=at)
-        form.is_sound()
-        return _conflict_page(
-            request, desk, conflicts.Conflict(form, base, deal, choices={}, read=read), deal
-        )
+        # Somebody was faster by a moment: the same comparison, with what is stored now.
+        return _change(request, desk, _again(desk, deal, request.user), version=version)
     except Invalid as refusal:
         if conflict:
             return _conflict_page(request, desk, conflict, deal, problems=refusal.problems)
