@@ -211,6 +211,24 @@ def slab(kind, name, order, rate):
     return changes
 
 
+# --- What the customers expect to use, per cycle ---
+
+SCALE = {
+    "API calls beyond the allowance": 20_000,
+    "Messages sent": 60_000,
+    "Compute minutes": 9_000,
+    "Editor seat": 40,
+    "Viewer seat": 120,
+}
+ENTERPRISE = {
+    "Pipeline runs beyond the allowance": 40_000,
+    "Gigabytes processed": 6_000,
+    "Events ingested": 12_000_000,
+    "Editor seat": 80,
+    "Named administrator": 4,
+    "Test environment": 3,
+}
+
 # --- The tales, oldest first where it matters ---
 
 
@@ -221,9 +239,9 @@ def _growing_fleet(story):
         "Fleet Half-yearly",
         ago=26,
         decided=24,
-        valid_until=story.day(-12),
-        effective_from=story.day(3),
-        effective_until=story.day(3 + 2 * 365),
+        valid_until=story.day(4),
+        effective_from=story.day(9),
+        effective_until=story.day(9 + 2 * 365),
         changes=fee("Premium support", "750"),
         expects={"Active devices": 640},
         title="Turbine fleet, two years",
@@ -274,7 +292,7 @@ def _scale_for_europe(story):
         effective_from=story.day(40),
         effective_until=story.day(40 + 365),
         changes=fee("Platform fee", "449"),
-        expects={"Messages sent": 60_000, "Compute minutes": 9_000, "Editor seat": 40, "Viewer seat": 120},
+        expects=SCALE,
         title="Scale for the Lyon office",
     )
 
@@ -288,7 +306,7 @@ def _too_generous(story):
         effective_from=story.day(45),
         effective_until=story.day(45 + 365),
         changes=fee("Platform fee", "14000"),
-        expects={"Editor seat": 80, "Gigabytes processed": 6_000, "Named administrator": 4},
+        expects=ENTERPRISE,
         title="Enterprise for clinics",
     )
     if proposal is None:
@@ -312,7 +330,7 @@ def _wrong_term(story):
         ago=6,
         effective_from=story.day(50),
         effective_until=story.day(50 + 3 * 365),
-        expects={"Compute minutes": 45_000},
+        expects={"Compute minutes": 45_000, "Storage (GB) beyond the allowance": 1_500},
         title="Three years of grid analytics",
     )
     if proposal is None:
@@ -355,7 +373,7 @@ def _waiting(story):
         effective_from=story.day(35),
         effective_until=story.day(35 + 365),
         changes=fee("Platform fee", "429"),
-        expects={"Messages sent": 140_000, "Editor seat": 30, "Viewer seat": 15},
+        expects=SCALE | {"Messages sent": 140_000, "Editor seat": 30, "Viewer seat": 15},
         title="Newsroom, one year",
         internal_note="They compare us with two others; the fee decides.",
     )
@@ -366,7 +384,7 @@ def _waiting(story):
         effective_from=story.day(60),
         effective_until=story.day(60 + 2 * 365),
         changes=fee("Platform fee", "19500"),
-        expects={"Editor seat": 220, "Gigabytes processed": 24_000, "Events ingested": 30_000_000},
+        expects=ENTERPRISE | {"Gigabytes processed": 24_000, "Editor seat": 220},
         title="Brightfold Europe, enterprise",
         internal_note="Board meeting on Thursday; they sign when we do.",
     )
