@@ -1,38 +1,42 @@
 """
 The rows that the matrix asks about, and how each question is put: address, body, content type.
 
-Every text that a person or Togai may choose is hostile (reliability.md 4.2, 48), so every page that is fetched
-here also shows whether it keeps such text inert. Bodies are valid: an answer speaks of permission, not of typing.
+Every text that a person or Togai may choose is hostile (reliability.md 4.2, 48), so each page also shows whether
+it keeps such text inert. Bodies are valid: an answer speaks of permission, not of typing.
 """
 
 import json
+from datetime import timedelta
 from functools import cached_property
-from itertools import count
+from uuid import uuid4
 
-from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django_q.models import Failure, Schedule
 from knox.models import AuthToken
 
-from accounts.models import Account
+from accounts.models import Account, PullProgress
+from audit.roles import Role
 from proposals import services as proposals
 from proposals.models import Proposal
 from purchases import services as purchases
-from purchases.models import Purchase
+from purchases.models import Feature, Purchase
 from tests.factories import PASSWORD, AccountFactory, PricePlanFactory
 from tests.permissions import matrix
 from tests.permissions.callers import signed_up
 from tests.permissions.pages import Page
-from togai.models import Delivery
+from togai.models import Delivery, DeliveryAttempt, Link, RemoteSnapshot
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></textarea>{{7*7}}{% load x %}"
 LINK = "javascript:alert(1)"
 REASON = f"Not at this price. {HOSTILE}"
 # What only the owner's rows hold; whoever may not see those rows meets none of it anywhere (S-07).
 SECRET = "osprey"
-CREATES = ("proposals:new", "purchases:new", "api:proposal-list", "api:purchase-list")
-EDITOR_WORDS = {"proposals": ("P", Proposal), "purchases": ("D", Purchase)}
 
 
 class World:
@@ -57,8 +61,9 @@ class World:
             self._buy(author)
         self._propose_draft("SX", "wren")
         self._deliver()
+        self._run()
         self.token_of_rep = AuthToken.objects.filter(user=self.user("SO")).get()
-        self._forms, self._numbers = {}, count(1)
+        self._forms = {}
 
     def user(self, caller):
         return self.callers[caller].user
@@ -83,13 +88,15 @@ class World:
     def body(self, cell):
         """What is posted: a dict for a form, text for JSON, None for nothing."""
         is_api = cell.name.startswith("api:")
+        if cell.name == "admin:autocomplete":
+            return {"app_label": "accounts", "model_name": "account", "field_name": "owner", "term": "K"}
         if cell.method == "GET":
             return {}
         given = self._given(cell)
         return json.dumps(given) if is_api else given
 
     def deal(self, cell):
-        """The proposal or purchase that a cell is about: the author's own for FA, the rep's for all others."""
+        """The proposal or purchase that a cell is about: for FA one of FA's own, for all others the rep's."""
         kind = "purchase" if "purchase" in cell.name else "proposal"
         return self.deals[kind, cell.thing, "FA" if cell.caller == "FA" else "SO"]
 
@@ -131,42 +138,34 @@ class World:
 
     def _admin_keys(self, cell, route):
         if "content_type_id" in route:
-            from django.contrib.contenttypes.models import ContentType
-
-            return {
-                "content_type_id": ContentType.objects.get_for_model(Account).pk,
-                "object_id": self.accounts["SO"].pk,
-            }
+            account = ContentType.objects.get_for_model(Account)
+            return {"content_type_id": account.pk, "object_id": self.accounts["SO"].pk}
         if "app_label" in route:
             return {"app_label": "accounts"}
-        if "object_id" in route or "<id>" in route:
-            row = self.admin_row(cell.name, cell.thing)
-            return {"id" if "<id>" in route else "object_id": str(row.pk)}
-        return {}
+        if "object_id" in route:
+            return {"object_id": str(self.admin_row(cell).pk)}
+        return {"user_id": self.admin_row(cell).pk} if "user_id" in route else {}
 
-    def admin_row(self, name, thing):
-        """The row that a page of the admin is about: the rep's, or the first there is."""
-        model = model_of(name)
+    def admin_row(self, cell):
+        """The row that a page of the administration is about: the rep's, or the first there is."""
+        model = model_of(cell.name)
         if model in (Proposal, Purchase):
-            return self.deals[model._meta.model_name, thing, "SO"]
+            return self.deal(cell)
         if model is Account:
             return self.accounts["SO"]
-        if model is apps.get_model("auth.User"):
-            return self.user(thing or "SO")
+        if model is get_user_model():
+            return self.user(cell.caller if cell.thing == "self" else "SO") or self.user("SO")
         if model is Delivery:
-            return self.deliveries[thing or "unknown"]
+            return self.deliveries["unknown"]
         row = model._default_manager.order_by("pk").first()
         if row is None:
-            raise LookupError(f"objects.py makes no {model._meta.verbose_name}, which {name} shows.")
+            raise LookupError(f"objects.py makes no {model._meta.verbose_name}, which {cell.name} shows.")
         return row
 
     def _path_without_name(self, cell):
-        route = cell.name
-        if "<path:object_id>" in route:
-            app_label, model_name = route.removeprefix("/admin/").split("/")[:2]
-            row = self.admin_row(f"admin:{app_label}_{model_name}_change", cell.thing)
-            return route.replace("<path:object_id>", str(row.pk))
-        return "/admin/nowhere/at/all/"
+        if "<path:object_id>" in cell.name:
+            return cell.name.replace("<path:object_id>", str(self.admin_row(cell).pk))
+        raise LookupError(f"objects.py knows no object for {cell.name}.")
 
     # --- Bodies ---
 
@@ -224,9 +223,8 @@ class World:
         return given | {"do": "save", "title": "A first title"}
 
     def _estimate_given(self, cell):
-        return self.form(
-            f"/{cell.name.partition(':')[0]}/new/?account={self.accounts['SO'].togai_id}", reader="AD"
-        )
+        kind = cell.name.partition(":")[0]
+        return self.form(f"/{kind}/new/?account={self.accounts['SO'].togai_id}", reader="AD")
 
     def _hand_over_given(self, cell):
         return {"to": self.user("SX").pk}
@@ -254,7 +252,20 @@ class World:
         return {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
 
     def _admin_given(self, cell):
-        return {}
+        page = cell.name.rpartition("_")[2]
+        if page == "changelist":
+            rows = {ACTION_CHECKBOX_NAME: [self.admin_row(cell).pk]}
+            return rows | {"action": cell.how} if cell.how else {}
+        if page == "delete":
+            return {"post": "yes"}
+        if page not in ("add", "change", "password"):
+            return {}
+        given = self.form(self.path(cell), reader="SU" if cell.caller == "SU" else "AD")
+        if cell.how == "roles":
+            given["roles"] = [Role.CFO.value]
+        if cell.how == "stale":
+            given["read_version"] = self.deal(cell).version - 1
+        return given | _ANSWERS.get(cell.name, {})
 
     # --- Making the rows ---
 
@@ -344,23 +355,82 @@ class World:
             self.deals["purchase", word, author] = Purchase.objects.get(pk=purchase.pk)
 
     def _deliver(self):
+        later = self.at + timedelta(hours=1)
         states = {
-            "unknown": ("approved", "UNKNOWN"),
-            "held": ("declined", "HELD"),
-            "waiting": ("submitted", "NOT_SENT"),
+            "unknown": ("approved", {"state": "UNKNOWN"}),
+            "held": ("declined", {"state": "HELD", "held_because": HOSTILE}),
+            "waiting": ("submitted", {"state": "NOT_SENT"}),
         }
         for word, (deal, state) in states.items():
-            creates = Delivery.objects.of(self.deals["proposal", deal, "SO"])
-            later = self.at + timezone.timedelta(hours=1)
-            creates.filter(kind=Delivery.Kind.CREATE_PROPOSAL).update(
-                state=state,
-                next_at=later,
-                held_because=HOSTILE if state == "HELD" else "",
-                last_message=HOSTILE,
+            creates = Delivery.objects.of(self.deals["proposal", deal, "SO"]).filter(
+                kind=Delivery.Kind.CREATE_PROPOSAL
             )
-            self.deliveries[word] = creates.get(kind=Delivery.Kind.CREATE_PROPOSAL)
+            creates.update(next_at=later, last_message=HOSTILE, **state)
+            self.deliveries[word] = creates.get()
+
+    def _run(self):
+        """What is left behind by the work in the background."""
+        Feature.objects.create(
+            togai_id="feature.calls", name=HOSTILE, display_name=HOSTILE, pulled_at=self.at
+        )
+        PullProgress.objects.create(name="accounts", next_token=HOSTILE, read=7, saved_at=self.at)
+        Link.objects.create(unreachable_since=self.at, failures=2, why=f"It said {HOSTILE}")
+        approved = self.deals["proposal", "approved", "SO"]
+        RemoteSnapshot.objects.create(
+            remote_id=f"proposal.{SECRET}{HOSTILE}",
+            kind=Delivery.Kind.CREATE_PROPOSAL,
+            subject_type="proposals.Proposal",
+            subject_id=str(approved.pk),
+            status="ON_ICE",
+            raw=json.dumps({"id": HOSTILE, "status": "ON_ICE"}),
+            fetched_at=self.at,
+            last_error=HOSTILE,
+        )
+        DeliveryAttempt.objects.create(
+            delivery=self.deliveries["unknown"],
+            number=1,
+            purpose=DeliveryAttempt.Purpose.SEND,
+            claim_token=uuid4(),
+            started_at=self.at,
+            finished_at=self.at,
+            outcome="unknown",
+            learned=HOSTILE,
+            http_status=502,
+            response=f"<html>{HOSTILE}",
+            worker="one",
+            release="test",
+        )
+        Schedule.objects.get_or_create(name="Work", defaults={"func": "togai.tasks.work"})
+        Failure.objects.create(
+            id=uuid4().hex,
+            name=HOSTILE[:100],
+            func="togai.tasks.work",
+            started=self.at,
+            stopped=self.at,
+            success=False,
+            result=HOSTILE,
+        )
 
 
+# What is typed into a page of the administration, beside what it already says.
+_ANSWERS = {
+    "admin:auth_user_add": {
+        "username": "new.colleague",
+        "first_name": "New",
+        "last_name": "Colleague",
+        "email": "new@desk.example",
+        "roles": [Role.REP.value],
+        "own_password": PASSWORD,
+    },
+    "admin:auth_user_change": {"last_name": "Changed", "own_password": PASSWORD},
+    "admin:auth_user_password": {"own_password": PASSWORD},
+    "admin:accounts_team_add": {"name": "East"},
+    "admin:accounts_team_change": {"name": "Far East"},
+    "admin:proposals_reasoncode_add": {"code": "new", "label": "New", "position": 99, "for_decline": "on"},
+    "admin:proposals_reasoncode_change": {"label": "Changed"},
+    "admin:proposals_proposal_change": {"title": "A better title"},
+    "admin:purchases_purchase_change": {"title": "A better title"},
+}
 _VERBS = {
     "submit",
     "recall",
@@ -391,8 +461,8 @@ def refuse(deal):
 
 def model_of(name):
     """The model of an admin page, from its name."""
-    words = name.removeprefix("admin:")
-    for model in apps.get_models():
+    words = name.removeprefix("admin:").removeprefix("/admin/").replace("/", "_")
+    for model in admin.site._registry:
         if words.startswith(f"{model._meta.app_label}_{model._meta.model_name}_"):
             return model
     raise LookupError(f"{name} is no page of a model.")

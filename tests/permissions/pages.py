@@ -26,9 +26,7 @@ LOADS = {
 }
 NO_LABEL = {"hidden", "submit", "button", "reset", "image"}
 NO_VALUE = {"submit", "button", "reset", "image", "file"}
-VOID = set(
-    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"]
-)
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 REFERENCES = ("for", "aria-describedby", "aria-controls", "aria-labelledby", "popovertarget", "list")
 _FOREIGN = re.compile(r"\s*(?:[a-z][a-z0-9+.-]*:|[/\\]{2})", re.I)
 _SCHEME = re.compile(r"[\s\x00-\x1f]*([a-z][a-z0-9+.-]*):", re.I)
