@@ -1,12 +1,17 @@
 """Django admin as one more door of the same house: same sign-in, same roles, same record."""
 
+from functools import update_wrapper
+
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import JsonResponse
 from django.shortcuts import redirect, resolve_url
 from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 
 from audit.roles import SEES_EVERYTHING, has_role
 
@@ -39,6 +44,18 @@ class DeskAdmin(admin.AdminSite):
         """Administrators work here; finance, CFO and auditors read (reliability.md 4.1)."""
         return has_role(request.user, *SEES_EVERYTHING)
 
+    def admin_view(self, view, cacheable=False):
+        """Tell whoever is signed in and has no business here so at once (S-01)."""
+        guarded = super().admin_view(view, cacheable)
+
+        def gate(request, *args, **kwargs):
+            if request.user.is_authenticated and not self.has_permission(request):
+                raise PermissionDenied
+            return guarded(request, *args, **kwargs)
+
+        return update_wrapper(gate, guarded)
+
+    @login_not_required
     def login(self, request, extra_context=None):
         """Send everybody through the one sign-in (S-16)."""
         if request.user.is_authenticated and not self.has_permission(request):
@@ -57,6 +74,7 @@ class DeskAdmin(admin.AdminSite):
 
         return Event.objects.filter(actor=request.user).order_by("-pk")
 
+    @method_decorator(require_safe)
     def index(self, request, extra_context=None):
         from audit.admin_pages import change_url
 
@@ -65,6 +83,10 @@ class DeskAdmin(admin.AdminSite):
             for event in self.get_log_entries(request)[:NEWEST]
         ]
         return super().index(request, {"mine": mine} | (extra_context or {}))
+
+    @method_decorator(require_safe)
+    def app_index(self, request, app_label, extra_context=None):
+        return super().app_index(request, app_label, extra_context)
 
     def autocomplete_view(self, request):
         return Suggestions.as_view(admin_site=self)(request)
