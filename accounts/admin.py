@@ -193,7 +193,8 @@ class TeamAdmin(DeskModelAdmin):
         return super().get_queryset(request).prefetch_related("managers", "members")
 
     def get_search_results(self, request, queryset, search_term):
-        return queryset.filter(name__istartswith=search_term.strip()), False
+        text = search_term.strip()
+        return (queryset.filter(name__istartswith=text) if text else queryset), False
 
     @admin.display(description="managers")
     def led_by(self, team):

@@ -305,6 +305,8 @@ class PersonAdmin(DeskModelAdmin):
         form = super().get_form(request, obj, change=change, **kwargs)
         form.asker = request.user
         if obj is not None and obj.pk == request.user.pk:
+            if {"roles", "is_active"} & request.POST.keys():
+                raise PermissionDenied
             del form.base_fields["roles"]
         return form
 
@@ -333,9 +335,6 @@ class PersonAdmin(DeskModelAdmin):
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
-        own = object_id is not None and object_id == str(request.user.pk)
-        if request.method == "POST" and own and {"roles", "is_active"} & request.POST.keys():
-            raise PermissionDenied
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def save_form(self, request, form, change):
