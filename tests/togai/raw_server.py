@@ -29,6 +29,12 @@ def resets(peer: socket.socket) -> None:
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def resets_midway(peer: socket.socket) -> None:
+    """Reset while most of the request is unread; the first byte shows that the client is connected."""
+    peer.recv(1)
+    resets(peer)
+
+
 def closes(peer: socket.socket) -> None:
     """Close without a word."""
 

@@ -316,7 +316,7 @@ def test_broken_connections_and_broken_bodies_leave_doubt(script, reason):
 
 
 def test_a_reset_before_the_request_was_read_leaves_doubt_too():
-    error, _ = against(resets, read_first=False)
+    error, _ = against(resets_midway, read_first=False)
     assert type(error) is Unconfirmed
 
 
