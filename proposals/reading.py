@@ -4,29 +4,16 @@ Everything the page of a proposal shows, read in a dozen queries however long it
 Nothing here decides or changes; the words come from `summaries`, `changes`, `timeline` and `togai.wording`.
 """
 
-import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 
-from django.conf import settings
 from django.db.models import F
-from django_q.models import OrmQ
 
 from proposals import timeline
 from proposals.models import ApprovalStep, Decision, Proposal
-from purchases import changes, drafts, figures, overrides, pricing, quotes, summaries
-from togai import deliveries, strict_json, wording
-from togai.models import Delivery, Link, RemoteSnapshot
+from purchases import changes, drafts, overrides, pricing, quotes, summaries
+from purchases.following import Following
 
 Status = Proposal.Status
-State = Delivery.State
-
-# How often a page that somebody looks at asks again: while something is about to move, and while only people
-# or a slow look can move it.
-LIVELY_SECONDS = 2
-CALM_SECONDS = 15
-# A look at Togai that is planned within this time counts as about to move.
-SOON = timedelta(seconds=60)
 
 
 def revisions_of(user, number):
@@ -42,70 +29,19 @@ def revisions_of(user, number):
     )
 
 
-class Moving:
+class Moving(Following):
     """
     What of a proposal can change while somebody looks at it.
 
     :ivar steps: its approval steps, each with the `verb`, `by` and `decided_at` of what settled it
-    :ivar deliveries: its deliveries, oldest first
-    :ivar snapshot: Togai's record as last seen, or None
     """
 
     def __init__(self, proposal, *, at):
-        self.proposal, self.at = proposal, at
+        super().__init__(proposal, at=at)
         self.steps = steps_of(proposal)
-        self.deliveries = list(Delivery.objects.of(proposal).select_related("depends_on"))
-        self.snapshot = (
-            RemoteSnapshot.objects.filter(remote_id=proposal.togai_id).first() if proposal.togai_id else None
-        )
 
-    @property
-    def seconds(self):
-        """How soon the page asks again; None when nothing can change any more."""
-        followed = self.snapshot.next_poll_at if self.snapshot else None
-        about_to_move = (State.NOT_SENT, State.SENDING, State.UNKNOWN)
-        if any(delivery.state in about_to_move for delivery in self.deliveries):
-            return LIVELY_SECONDS
-        if followed and followed - self.at < SOON:
-            return LIVELY_SECONDS
-        if followed or self.proposal.is_waiting or any(delivery.is_open for delivery in self.deliveries):
-            return CALM_SECONDS
-        return None
-
-    @property
-    def fingerprint(self):
-        """Changes whenever the page would look different."""
-        proposal = self.proposal
-        seen = [
-            proposal.version,
-            proposal.status,
-            proposal.is_live,
-            proposal.togai_id,
-            proposal.togai_status,
-            proposal.togai_price,
-            proposal.togai_invoice_id,
-            proposal.togai_comment,
-            proposal.togai_refusal,
-            proposal.togai_problem,
-            *(step.state for step in self.steps),
-            *((one.pk, one.state, one.last_message, one.held_because) for one in self.deliveries),
-            self.snapshot and self.snapshot.raw,
-            self.seconds,
-        ]
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
-
-    def nudge(self):
-        """
-        Wake the worker when something here is due and no wake-up is on its way: somebody is watching.
-
-        Not during an outage: the worker finds out by itself when Togai is back.
-        """
-        waiting = [one.next_at for one in self.deliveries if one.state in (State.NOT_SENT, State.UNKNOWN)]
-        if self.snapshot and self.snapshot.next_poll_at:
-            waiting.append(self.snapshot.next_poll_at)
-        due = any(moment <= self.at for moment in waiting)
-        if due and Link.load().unreachable_since is None and not OrmQ.objects.exists():
-            deliveries.wake()
+    def seen(self):
+        return [*super().seen(), self.deal.is_live, *(step.state for step in self.steps)]
 
 
 def steps_of(proposal):
@@ -211,69 +147,6 @@ def changed_cards(deal):
     if not override or deal.price_plan is None:
         return ()
     return changes.changes(deal.price_plan.details, override)
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One delivery as the page tells it."""
-
-    delivery: Delivery
-    words: str
-    again_at: object
-    wire: wording.Wire
-
-
-def sent(delivery):
-    """A delivery in words, with its request."""
-    return Sent(
-        delivery,
-        wording.state_in_words(delivery),
-        wording.tried_again_at(delivery),
-        wording.on_the_wire(delivery),
-    )
-
-
-@dataclass(frozen=True)
-class Granted:
-    """A feature that Togai granted, with what is left of it."""
-
-    name: str
-    granted: str
-    available: str
-    until: date | None
-
-
-def granted_features(snapshot):
-    """What Togai's record says it granted; nothing when it says nothing readable."""
-    if snapshot is None:
-        return []
-    try:
-        features = strict_json.loads(snapshot.raw, max_bytes=1_048_576).get("features") or []
-        return [
-            Granted(
-                str(feature.get("name") or feature.get("id") or ""),
-                _units(feature.get("creditsGranted")),
-                _units(feature.get("creditsAvailable")),
-                _day(feature.get("effectiveUntil")),
-            )
-            for feature in features
-            if isinstance(feature, dict)
-        ]
-    except (strict_json.JSONRefused, AttributeError, TypeError):
-        return []
-
-
-def _units(value):
-    return "unknown" if value is None else figures.grouped(str(value))
-
-
-def _day(text):
-    """The day of a moment of Togai's in the business zone; None for Togai's "for ever" or nonsense."""
-    try:
-        day = datetime.fromisoformat(str(text)).astimezone(settings.BUSINESS_TIME_ZONE).date()
-    except (ValueError, OverflowError):
-        return None
-    return day if day.year < 9999 else None
 
 
 @dataclass(frozen=True)

@@ -4,39 +4,11 @@ from django.db.models import OuterRef, Subquery
 
 from audit.models import Event
 from proposals.models import ReasonCode
+from purchases.timeline import FIELDS as DEAL_FIELDS
+from purchases.timeline import MOST_SHOWN, edits_in, name_of, togai_words
 from togai import statuses
 
-# Enough to read; the whole record is in the administration.
-MOST_SHOWN = 100
-
-FIELDS = {
-    "account": "account",
-    "type": "type",
-    "price_plan": "plan",
-    "quantity": "quantity",
-    "rate_card_quantities": "quantities per card",
-    "purchase_plan_override": "prices",
-    "association_override": "prices",
-    "wallet_topup_amount": "top-up",
-    "wallet_purchase_amount": "amount paid",
-    "effective_from": "start",
-    "effective_until": "end",
-    "valid_until": "validity",
-    "payment_mode": "payment",
-    "expected_volumes": "expected volumes",
-    "title": "title",
-    "internal_note": "internal note",
-}
-# Values of these are too long for a line; that they changed is enough here.
-_LONG = frozenset(
-    {
-        "rate_card_quantities",
-        "purchase_plan_override",
-        "association_override",
-        "expected_volumes",
-        "internal_note",
-    }
-)
+FIELDS = DEAL_FIELDS | {"payment_mode": "payment"}
 
 _TITLES = {
     "create": ("wrote the draft", "edit"),
@@ -54,6 +26,12 @@ _TITLES = {
     "refused_by_togai": ("Togai refused it", "bad"),
     "needs_a_person": ("A person has to look at the delivery", "bad"),
     "drift": ("Togai and we do not say the same", "bad"),
+}
+_TOGAI_KINDS = {
+    "SUCCESS": "good",
+    "FAILURE": "bad",
+    "PROPOSAL_DECLINED": "warn",
+    "PROPOSAL_EXPIRED": "warn",
 }
 
 
@@ -89,71 +67,33 @@ def told(event):
 
 
 def _by(event):
-    if event.actor is None:
-        return ""
-    name = event.actor.get_full_name() or event.actor.get_username()
     if event.on_behalf_of:
-        other = event.on_behalf_of
-        name += f" for {other.get_full_name() or other.get_username()}"
-    return name
+        return f"{name_of(event.actor)} for {name_of(event.on_behalf_of)}"
+    return name_of(event.actor)
 
 
 def _text(event):
     if event.verb == "edit":
-        return "; ".join(_changes(event))
+        return "; ".join(edits_in(event, FIELDS))
     if event.verb == "hand_over":
         return f"From {event.before.get('owner', '')} to {event.after.get('owner', '')}."
     if event.verb == "togai":
-        return _togai_text(event)
+        return togai_words(event)
     if event.verb == "supersede":
         return f"Revision {event.after.get('next', '')} follows."
     if "message" in event.after:
         return event.after["message"]
-    reason = event.reason
     code = event.reason_label or event.reason_code
-    return f"{code}: {reason}" if code and reason else reason
-
-
-def _changes(event):
-    for name, after in event.after.items():
-        if name not in FIELDS:
-            continue
-        words, before = FIELDS[name], event.before.get(name)
-        if name in _LONG:
-            yield words
-        elif before in (None, ""):
-            yield f"{words}: {after}"
-        else:
-            yield f"{words}: {before} → {after if after not in (None, '') else 'none'}"
+    return f"{code}: {event.reason}" if code and event.reason else event.reason
 
 
 def _togai_title(event):
     status = event.after.get("togai_status")
-    if status:
-        return f"Togai: {statuses.label(status).lower()}"
-    return "Togai sent news"
+    return f"Togai: {statuses.label(status).lower()}" if status else "Togai sent news"
 
 
 def _togai_kind(event):
-    status = event.after.get("togai_status", "")
-    if status in ("FAILURE", "PROPOSAL_DECLINED", "PROPOSAL_EXPIRED"):
-        return "bad" if status == "FAILURE" else "warn"
-    return "good" if status == "SUCCESS" else "info"
-
-
-_TOGAI_WORDS = {
-    "togai_id": "id",
-    "togai_price": "price",
-    "togai_currency": "currency",
-    "togai_invoice_id": "invoice",
-    "togai_comment": "Togai's comment",
-}
-
-
-def _togai_text(event):
-    return "; ".join(
-        f"{words}: {event.after[name]}" for name, words in _TOGAI_WORDS.items() if event.after.get(name)
-    )
+    return _TOGAI_KINDS.get(event.after.get("togai_status", ""), "info")
 
 
 def steps_of(steps, *, proposal, at_words):

@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django_q.models import OrmQ
 
+from purchases import figures
 from togai import deliveries, strict_json, wording
 from togai.models import Delivery, Link, RemoteSnapshot
 
@@ -17,6 +19,8 @@ LIVELY_SECONDS = 2
 CALM_SECONDS = 15
 # A look at Togai that is planned within this time counts as about to move.
 SOON = timedelta(seconds=60)
+# The year in which Togai's open ends lie.
+_FOR_EVER = 9999
 
 _ABOUT_TO_MOVE = (State.NOT_SENT, State.SENDING, State.UNKNOWN)
 _SEEN = (
@@ -62,13 +66,16 @@ class Following:
     @property
     def fingerprint(self):
         """Changes whenever the page would look different."""
-        seen = [
+        return hashlib.sha256(repr(self.seen()).encode()).hexdigest()[:16]
+
+    def seen(self):
+        """Everything of the page that moves, as plain values."""
+        return [
             *(getattr(self.deal, name) for name in _SEEN),
             *((one.pk, one.state, one.last_message, one.held_because) for one in self.deliveries),
             self.snapshot and self.snapshot.raw,
             self.seconds,
         ]
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
     def nudge(self):
         """
@@ -89,8 +96,8 @@ class Following:
 
     def granted(self):
         """
-        What Togai's record says it granted, as dicts of name, granted, available and until; [] when it says
-        nothing readable.
+        What Togai's record says it granted, as dicts of name, granted, available and until (a date or None);
+        [] when it says nothing readable.
         """
         if self.snapshot is None:
             return []
@@ -103,13 +110,26 @@ class Following:
         return [
             {
                 "name": str(feature.get("name") or feature.get("id") or ""),
-                "granted": str(feature.get("creditsGranted", "unknown")),
-                "available": str(feature.get("creditsAvailable", "unknown")),
-                "until": str(feature.get("effectiveUntil") or "")[:10],
+                "granted": _units(feature.get("creditsGranted")),
+                "available": _units(feature.get("creditsAvailable")),
+                "until": _day(feature.get("effectiveUntil")),
             }
             for feature in features
             if isinstance(feature, dict)
         ]
+
+
+def _units(value):
+    return "unknown" if value is None else figures.grouped(str(value))
+
+
+def _day(text):
+    """The day of a moment of Togai's in the business zone; None for Togai's "for ever" or nonsense."""
+    try:
+        day = datetime.fromisoformat(str(text)).astimezone(settings.BUSINESS_TIME_ZONE).date()
+    except (ValueError, OverflowError):
+        return None
+    return day if day.year < _FOR_EVER else None
 
 
 @dataclass(frozen=True)

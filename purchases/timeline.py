@@ -82,13 +82,12 @@ def told(event):
         kind = _TOGAI_KINDS.get(status, "info")
     else:
         title, kind = _TITLES.get(event.verb, (event.verb.replace("_", " "), ""))
-    by = event.actor and (event.actor.get_full_name() or event.actor.get_username())
     return {
         "verb": event.verb,
         "title": title,
         "kind": kind,
         "at": event.at,
-        "by": by,
+        "by": name_of(event.actor),
         "text": _text(event),
     }
 
@@ -96,19 +95,36 @@ def told(event):
 def _text(event):
     after = event.after
     if event.verb == "edit":
-        return "; ".join(_changes(event))
+        return "; ".join(edits_in(event, FIELDS))
     if event.verb == "hand_over":
         return f"From {event.before.get('owner', '')} to {after.get('owner', '')}."
     if event.verb == "togai":
-        return "; ".join(f"{words}: {after[name]}" for name, words in _TOGAI_WORDS.items() if after.get(name))
+        return togai_words(event)
     return after.get("message") or event.reason
 
 
-def _changes(event):
+def name_of(person):
+    """A person as the timeline calls them; "" for the worker."""
+    return (person.get_full_name() or person.get_username()) if person else ""
+
+
+def togai_words(event):
+    """What news from Togai said besides its status."""
+    return "; ".join(
+        f"{words}: {event.after[name]}" for name, words in _TOGAI_WORDS.items() if event.after.get(name)
+    )
+
+
+def edits_in(event, fields):
+    """
+    What an edit changed, each in a few words.
+
+    :param fields: the words for the fields that are worth telling
+    """
     for name, after in event.after.items():
-        if name not in FIELDS:
+        if name not in fields:
             continue
-        words, before = FIELDS[name], event.before.get(name)
+        words, before = fields[name], event.before.get(name)
         if name in _LONG:
             yield words
         elif before in (None, ""):
