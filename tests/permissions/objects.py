@@ -1,8 +1,8 @@
 """
 The rows that the matrix asks about, and how each question is put: address, body, content type.
 
-Every text that a person or Togai may choose is hostile (reliability.md 4.2, 48), so each page also shows whether
-it keeps such text inert. Bodies are valid: an answer speaks of permission, not of typing.
+Every text that a person or Togai may choose is hostile (reliability.md 4.2, 48), so each page also shows
+whether it keeps such text inert. Bodies are valid: an answer speaks of permission, not of typing.
 """
 
 import json
