@@ -151,6 +151,8 @@ def hand_over(model, *, pk, to, by, at, batch_id=None):
     deal.version += 1
     deal.updated_at = at
     deal.save(update_fields=["owner", "version", "updated_at"])
+    # Earlier revisions go along, or the new owner could not read what they revise.
+    model.objects.filter(number=deal.number).exclude(pk=deal.pk).update(owner=to)
     audit.record(
         deal,
         "hand_over",

@@ -236,6 +236,17 @@ def test_a_deal_is_handed_over_by_an_administrator_to_somebody_who_drafts():
     assert Event.objects.get(verb="hand_over").after["owner"] == str(successor)
 
 
+def test_earlier_revisions_go_to_the_new_owner_too():
+    """G-62: who owns a deal reads its whole chain."""
+    old, successor = submitted(), rep()
+    services.recall(
+        proposal_id=old.pk, by=old.created_by, at=NOON, reason_code="other", reason="Wants less of it."
+    )
+    new = services.revise(proposal_id=old.pk, by=old.created_by, at=NOON)
+    drafts.hand_over(Proposal, pk=new.pk, to=successor, by=administrator(), at=NOON)
+    assert set(Proposal.objects.visible_to(successor)) == {old, new}
+
+
 def test_numbers_rise_without_gaps_and_are_not_shared():
     """G-35: P-000001 and on; a plan that is not used leaves no hole."""
     PricePlanFactory()

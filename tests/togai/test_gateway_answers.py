@@ -13,7 +13,7 @@ import requests
 import responses
 from urllib3.exceptions import MaxRetryError, NameResolutionError, NewConnectionError, ProtocolError
 
-from tests.togai.raw_server import RawTogai, answer, closes, drips, resets, says, stalls
+from tests.togai.raw_server import RawTogai, answer, closes, drips, resets, resets_midway, says, stalls
 from togai.errors import (
     Busy,
     Clash,
