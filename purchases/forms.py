@@ -408,6 +408,14 @@ class DealForm(forms.Form):
         """Whether the quantities per card should be in sight."""
         return any(field.value() or field.errors for field in self.quantity_fields)
 
+    @property
+    def inputs(self):
+        """The ids of everything that can take the focus when it is wrong."""
+        found = {self[name].id_for_label for name in self.fields} | {"account-search", "id_type_0"}
+        for card in self.prices.cards if self.prices else ():
+            found |= {cell.id for cell in card.cells}
+        return found
+
     def wire(self, here, *, first_error):
         """Tie the plan to the page at `here`, and give the focus to the first field that is wrong."""
         if "price_plan" in self.fields:
@@ -451,6 +459,8 @@ class DealForm(forms.Form):
                 del self.fields[name]
         if "price_plan" in self.fields:
             self.fields["price_plan"].choices = [("", "Choose a plan"), *self._plan_choices()]
+            if not self.plans:
+                self.fields["price_plan"].help_text = "The catalogue has no active plan of this kind."
         if self.plan:
             self._add_card_fields()
         if "valid_until" in self.fields:
@@ -558,9 +568,11 @@ class DealForm(forms.Form):
             values[name] = (
                 (self.prices.patch or None) if self.prices and name == self.override_field else None
             )
-        if self.plan or self.deal.price_plan:
-            values["rate_card_quantities"] = self._by_card("q/")
+        if self.plan or self.deal.price_plan or self.kind not in PLAN_TYPES:
             values["expected_volumes"] = self._by_card("v/")
+            values["rate_card_quantities"] = self._by_card("q/")
+        elif not self._may_have("rate_card_quantities"):
+            values["rate_card_quantities"] = None
         return values
 
     def _by_card(self, prefix):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +40,9 @@ MONTHS = (
 
 # Kinds without a list of cards: one object, whose path has no billable id.
 SINGLES = ("minimumCommitment", "pricingCycleConfig")
+
+# A page posts at most 2,500 fields; this leaves room for all others.
+MOST_CELLS = 1500
 
 # So many currencies stand side by side; more of them make the grid too wide to read.
 SIDE_BY_SIDE = 2
@@ -70,7 +74,7 @@ class Cell:
     errors: list[str] = field(default_factory=list)
     called: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The name of the input, which is the path."""
         return name_of(self.path)
@@ -732,6 +736,7 @@ class OverrideForm:
         for card in self.cards:
             if verb in ("open", "reset") and target == card.key:
                 getattr(card, verb)()
+                self._make_room(card)
             elif verb == "reset" and card.is_open:
                 for cell in card.cells:
                     if cell.name == target:
@@ -744,6 +749,12 @@ class OverrideForm:
                 if order.isascii() and order.isdecimal() and len(order) < 4 and (table := card.table(key)):
                     card.remove_row(table, int(order))
                     card._judge()
+
+    def _make_room(self, kept: CardForm) -> None:
+        """Close cards that say what the plan says, while a page has more cells than it may post."""
+        idle = (card for card in self.cards if card.is_open and card is not kept and not card.changed)
+        while len(self.names()) > MOST_CELLS and (card := next(idle, None)):
+            card.is_open = False
 
     def first_of(self, verb: str, target: str) -> str:
         """The name of the cell that deserves the focus after `do`; "" when there is none."""

@@ -194,7 +194,8 @@ class Conflict:
             plan = next(found[place].plan for found in cells if place in found)
             words = [_cell_says(found.get(place), plan) for found in cells]
             if len(set(words)) > 1:
-                says.append(Says(" ".join(filter(None, place)), *words))
+                words_of_place, currency = place
+                says.append(Says(f"{words_of_place} ({currency})" if currency else words_of_place, *words))
         return f"{shown.label} ({shown.kind_name.lower()})", says
 
     def _card_name(self, billable_id):

@@ -326,6 +326,8 @@ def _page(
     panel = reverse(f"{desk.namespace}:estimate")
     errors = [] if is_redraw else form.summary
     first_error = next((place for place, _, _ in errors if place), "")
+    if first_error not in form.inputs:
+        first_error = ""
     form.wire(here, first_error=first_error)
     context = {
         "desk": desk,
@@ -367,6 +369,7 @@ def _conflict_page(request, desk, conflict, deal, problems=()):
         "conflict": conflict,
         "deal": deal,
         "problems": problems,
+        "is_asked_again": _do(request) == "resolve",
         "here": reverse(f"{desk.namespace}:edit", args=[deal.reference]),
         "list_url": _list_url(desk),
     }

@@ -15,7 +15,11 @@
   function mark(cell) {
     const input = cell.querySelector("input, select");
     const note = cell.querySelector(".cell__note");
-    if (input && note) note.hidden = plain(input.value) === plain(cell.dataset.cell);
+    if (!input || !note) return;
+    note.hidden = plain(input.value) === plain(cell.dataset.cell);
+    const described = [note.hidden ? "" : note.id, cell.querySelector(".field__error")?.id].filter(Boolean);
+    if (described.length) input.setAttribute("aria-describedby", described.join(" "));
+    else input.removeAttribute("aria-describedby");
   }
 
   form.addEventListener("input", (event) => {

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import uuid
 from datetime import date, timedelta
 
 import pytest
@@ -11,9 +12,11 @@ from accounts.models import Account
 from audit.models import Event
 from audit.roles import Role
 from proposals.models import Proposal
+from proposals.views.editor import PROPOSALS
 from purchases import drafts
 from purchases.models import Purchase
 from purchases.terms import RULES, Need, PurchaseType
+from purchases.views import editor
 from tests import factories as f
 from tests.purchases.browserless import open_page
 from togai import gateway
@@ -805,3 +808,27 @@ def test_no_page_needs_inline_style_or_script(client, rep, account, path):
     assert not re.search(r"<[^>]+\s(style|on[a-z]+)\s*=", html)
     assert not re.search(r"<script(?![^>]*\bsrc=)", html)
     assert not re.search(r'(src|href|action)="(https?:)?//', html)
+
+
+def test_one_press_that_arrives_twice_at_once_makes_one_draft(rep, account):
+    """Hostile input 56: also when both have looked before either has saved."""
+    token = uuid.uuid4()
+    fields = {"account": account, "title": "Once"}
+    drafted = [editor._create_once(PROPOSALS, token, by=rep, at=f.NOON, fields=fields) for _ in range(2)]
+    assert [is_new for _, is_new in drafted] == [True, False]
+    assert drafted[0][0] == drafted[1][0]
+
+
+def test_a_type_without_a_plan_drops_what_a_program_left_behind(client, account):
+    """A draft of the API may hold quantities without a plan; its type can be changed here all the same."""
+    draft = f.draft(
+        by=account.owner,
+        account=account,
+        price_plan=None,
+        quantity=None,
+        rate_card_quantities={"feature.x": "2"},
+    )
+    page = edit_page(client, draft).type(type="WALLET_TOPUP").press("update").type(wallet_topup_amount="5")
+    assert page.press("save").status_code == 302
+    draft.refresh_from_db()
+    assert (draft.type, draft.rate_card_quantities) == ("WALLET_TOPUP", None)

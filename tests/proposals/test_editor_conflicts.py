@@ -146,7 +146,7 @@ def test_one_card_changed_by_both_is_taken_whole(client, draft, admin):
         },
     )
     page = page.press("save")
-    assert line(page, "Rate EUR") == ["750.00 (as in the plan)", "700.00", "600.00"]
+    assert line(page, "Rate (EUR)") == ["750.00 (as in the plan)", "700.00", "600.00"]
     (name,) = [name for name in page.types if name.startswith("choice/")]
     page.typed[name] = "mine"
     page.press("resolve")

@@ -1,13 +1,15 @@
 """The prices of a plan as a form: from the stored override to cells and back, without a word lost."""
 
+from datetime import UTC, date
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from purchases import overrides
-from purchases.override_form import OverrideForm, name_of
-from purchases.terms import OVERRIDE_KINDS
+from purchases import overrides, terms
+from purchases.override_form import MOST_CELLS, OverrideForm, name_of
+from purchases.terms import OVERRIDE_KINDS, AccountFacts, PlanFacts, Terms
 from tests.factories import API_CALLS, MESSAGES, ONBOARDING, slab_rates
 from tests.purchases.deals import plans_and_overrides
 
@@ -302,3 +304,58 @@ def test_cells_know_the_exact_number_of_the_plan():
     form.do("open", CALLS)
     cell = next(cell for cell in form.card(CALLS).cells if cell.name == rate(1))
     assert (Decimal(cell.plan), cell.changed) == (Decimal("0.20"), False)
+
+
+def test_a_plan_of_many_cards_closes_those_that_nobody_changed():
+    """A browser posts at most 2,500 fields: however many cards are opened, the page can be sent."""
+    slabs = [{"order": n, "startAfter": str(n - 1), "priceType": "FLAT"} for n in range(1, 11)]
+    rates = [
+        {"currency": name, "slabRates": slab_rates(*["1"] * 10)} for name in ("EUR", "USD", "JPY", "KWD")
+    ]
+    card = MESSAGES | {"ratePlan": {"pricingModel": "TIERED", "slabs": slabs}, "rateValues": rates}
+    plan = {"usageRateCards": [card | {"usageMeterId": f"um.{n}"} for n in range(30)]}
+    form = form_of(plan, field="association_override")
+    form.do("open", "usageRateCards/um.0")
+    form = again(
+        form,
+        typed={"o/usageRateCards/um.0/rateValues/EUR/slabRates/1/rate": "2"},
+        field="association_override",
+    )
+    for n in range(1, 30):
+        form.do("open", f"usageRateCards/um.{n}")
+    assert len(form.names()) <= MOST_CELLS
+    assert form.card("usageRateCards/um.0").is_open
+    assert form.card("usageRateCards/um.29").is_open
+    assert list(form.patch["usageRateCards"]) == ["um.0"]
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=10), st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_table_of_slabs_that_does_not_rise_from_nothing_is_refused_at_its_row(starts, data):
+    """G-09: slabs start at 0, rise strictly, and have a rate in each currency; else the row is named."""
+    lacks = data.draw(st.sampled_from([None, *range(1, len(starts) + 1)]))
+    form = form_of()
+    form.do("open", CALLS)
+    form.do("remove_slab", f"{CALLS}#2")
+    for _ in starts[1:]:
+        form.do("add_slab", CALLS)
+    typed = {after(order): str(start) for order, start in enumerate(starts, start=1)}
+    if lacks:
+        typed[rate(lacks, "USD")] = ""
+    form = again(form, typed=typed)
+    deal = Terms(
+        type="ENTITLEMENT_GRANT", price_plan_id="pp.x", quantity=1, purchase_plan_override=form.patch
+    )
+    plan = PlanFacts("pp.x", "Pack", 1, "PURCHASE", "ACTIVE", ("EUR", "USD"), GRANT)
+    account = AccountFacts("a", "EUR", "ACTIVE")
+    problems = terms.problems(
+        deal, plan=plan, account=account, today=date(2030, 1, 1), zone=UTC, complete=True, proposal=False
+    )
+    for problem in problems:
+        assert form.blame(problem.path, problem.message)
+    wrong = {cell.name for cell in form.card(CALLS).cells if cell.errors}
+    falls = {after(1)} if starts[0] else set()
+    falls |= {after(n) for n in range(2, len(starts) + 1) if starts[n - 1] <= starts[n - 2]}
+    # What a slab lacks is said first; how the slabs follow each other is judged once they are whole.
+    assert wrong == ({rate(lacks, "USD")} if lacks else falls)
+    assert bool(problems) == bool(wrong)
