@@ -28,7 +28,7 @@ test: install-dev
 	@.ci/checks
 
 bench: install .env
-	@$(BIN)/python manage.py bench
+	@$(BIN)/python -m tests.bench
 
 screenshots: install-dev
 	@$(BIN)/python -m tests.screenshots
