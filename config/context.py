@@ -1,8 +1,8 @@
 """What the shell of every page shows: navigation, who is signed in, and how the line to Togai is."""
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
-from audit.roles import Role, has_role, role_names
+from audit.roles import DECIDES, Role, has_role, role_names
 from togai.models import Delivery, Link
 
 
@@ -16,13 +16,14 @@ def shell(request):
 
 def _navigation(request):
     user = request.user
+    decides = has_role(user, *DECIDES)
     operates = has_role(user, Role.ADMINISTRATOR, Role.FINANCE, Role.CFO, Role.AUDITOR)
     sections = [
         (
             "Work",
             [
                 ("Overview", "overview", "overview", True),
-                ("Approvals", "proposals:approvals", "inbox", has_role(user, Role.FINANCE, Role.CFO)),
+                ("Approvals", "proposals:approvals", "inbox", decides),
                 ("Proposals", "proposals:list", "proposal", True),
                 ("Purchases", "purchases:list", "purchase", True),
             ],
@@ -46,17 +47,15 @@ def _navigation(request):
     nav = []
     for label, items in sections:
         shown = [_item(request, *item[:3]) for item in items if item[3]]
-        nav.append({"label": label, "items": [item for item in shown if item]})
-    return [section for section in nav if section["items"]]
+        if shown:
+            nav.append({"label": label, "items": shown})
+    return nav
 
 
 def _item(request, label, name, icon):
-    try:
-        url = reverse(name)
-    except NoReverseMatch:
-        return None
+    url = reverse(name)
     current = request.path == url if url == "/" else request.path.startswith(url)
-    return {"label": label, "url": url, "icon": icon, "current": current, "count": None}
+    return {"label": label, "url": url, "icon": icon, "current": current}
 
 
 def _outage():
