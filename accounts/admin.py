@@ -192,6 +192,13 @@ class TeamAdmin(DeskModelAdmin):
     def get_queryset(self, request):
         return super().get_queryset(request).prefetch_related("managers", "members")
 
+    def formfield_for_dbfield(self, db_field, request, **kwargs):
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.many_to_many:
+            # People are invited on a page of their own, which shows their password.
+            field.widget.can_add_related = False
+        return field
+
     def get_search_results(self, request, queryset, search_term):
         text = search_term.strip()
         return (queryset.filter(name__istartswith=text) if text else queryset), False

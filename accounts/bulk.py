@@ -46,6 +46,8 @@ class GiveAccounts(AccountAction):
 class EditAtTogai(AccountAction):
     """A change that Togai makes: it is sent as a delivery per account and shows when Togai confirmed it."""
 
+    done = "On its way to Togai"
+
     def load(self, keys, *, by):
         """The accounts, each with the edit that Togai has not settled yet as `.pending`."""
         rows = list(super().load(keys, by=by))

@@ -473,7 +473,7 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
             }
             return TemplateResponse(request, "admin/action_progress.html", context)
         context |= {
-            "done": self._named([(key, "") for key in done[:MOST_LISTED]]),
+            "done": self._named([(key, self.bulk_actions[name].action.done) for key in done[:MOST_LISTED]]),
             "refused": self._named(refused[:MOST_LISTED]),
             "reasons": _reasons(why for _, why in refused),
         }

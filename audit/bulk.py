@@ -29,12 +29,14 @@ class BulkAction:
     :cvar title: what it does, as a menu says it
     :cvar roles: who may start it at all; whether a row takes it is for `effect` and the service to say
     :cvar danger: whether it cannot be taken back
+    :cvar done: what is true of a row afterwards, as the report says it
     """
 
     model = None
     title = ""
     roles = frozenset()
     danger = False
+    done = "Done"
 
     def load(self, keys, *, by):
         """The rows with everything that `effect` reads, in a number of queries that does not grow."""

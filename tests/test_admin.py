@@ -630,7 +630,7 @@ def test_accounts_change_tags_and_net_terms_through_deliveries(one_by_one):
     accounts = AccountFactory.create_batch(2, tags=["smb"])
     client = as_(administrator())
     page = preview(client, ACCOUNTS, "set_net_terms", *accounts, net_term_days=30)
-    confirm(client, ACCOUNTS, "set_net_terms", page)
+    assert "On its way to Togai" in text_of(confirm(client, ACCOUNTS, "set_net_terms", page))
     page = preview(client, ACCOUNTS, "change_tags", *accounts, how="add", tags="Key, emea ,,KEY")
     assert "smb, key, emea" in text_of(page)
     confirm(client, ACCOUNTS, "change_tags", page)
