@@ -395,10 +395,6 @@ class CardForm:
         """All its cells, in the order of the page."""
         return [self._cell(leaf) for leaf in self.leaves()]
 
-    def cell(self, path: Path) -> Cell | None:
-        """The cell at a path inside the card, if there is one."""
-        return next((self._cell(leaf) for leaf in self.leaves() if leaf.path == path), None)
-
     def table(self, key: str) -> Table | None:
         """The table that posted names call so."""
         return next((table for table in self.tables if self._table_key(table) == key), None)
@@ -838,12 +834,14 @@ class OverrideForm:
         new = OverrideForm(details, patch, kinds=kinds, currency=currency)
         for card in self.cards:
             same = new.card(card.key)
-            for path in card.cell_errors if same else ():
-                # What could not be read is typed text all the same.
-                same.open()
+            if same is None or not any(card.cell_errors.values()):
+                continue
+            # What could not be read is typed text all the same.
+            same.open()
+            for path in card.cell_errors:
                 if path in same.texts:
                     same.texts[path] = card.texts[path]
-                    same._judge()
+            same._judge()
         return new
 
 
