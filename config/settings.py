@@ -29,7 +29,7 @@ class Env(environ.Env):
 
 
 env = Env()
-Env.read_env(BASE_DIR / ".env")
+Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 # Everything the product writes: the SQLite file, collected static files, the sandbox's state.
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 

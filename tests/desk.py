@@ -32,6 +32,30 @@ PASSWORDS = {person.username: person.password for person in PEOPLE}
 PATIENCE_SECONDS = 60
 
 
+def environment():
+    """What our processes see: this machine, and nothing of a developer's own settings."""
+    ours = (
+        "TOGAI_",
+        "DJANGO_",
+        "PYTEST_",
+        "SANDBOX_",
+        "DATABASE_URL",
+        "PORT",
+        "WORKERS",
+        "VAR_DIR",
+        "LOG_LEVEL",
+    )
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": "for-journeys-only-" + "x" * 40,
+        "DEBUG": "False",
+        "HTTPS": "False",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "BUSINESS_TIME_ZONE": "Europe/Berlin",
+    }
+
+
 class Desk:
     """One running product on a database of its own; a context manager that starts and stops everything."""
 
@@ -43,16 +67,7 @@ class Desk:
         self.control_url = f"http://127.0.0.1:{self.control_port}"
         self.database = self.folder / "desk.sqlite3"
         self.running = {}
-        self.environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("TOGAI_", "DJANGO_", "PYTEST_", "HONCHO"))
-        } | {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "SECRET_KEY": "for-journeys-only-" + "x" * 40,
-            "DEBUG": "False",
-            "HTTPS": "False",
-            "ALLOWED_HOSTS": "127.0.0.1",
+        self.environment = environment() | {
             "DATABASE_URL": f"sqlite:///{self.database}",
             "TOGAI_BASE_URL": self.sandbox_url,
             "TOGAI_API_TOKEN": "sandbox-token",
@@ -60,8 +75,6 @@ class Desk:
             "SANDBOX_PORT": str(self.sandbox_port),
             "SANDBOX_CONTROL_PORT": str(self.control_port),
             "SANDBOX_STATE": str(self.folder / "sandbox.sqlite3"),
-            # Nothing of the developer's own .env.
-            "BUSINESS_TIME_ZONE": "Europe/Berlin",
         }
 
     def __enter__(self):
@@ -136,7 +149,7 @@ class Desk:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # A test run that is killed leaves nothing behind.
-                preexec_fn=die_with_the_parent,
+                preexec_fn=die_with_the_parent,  # noqa: PLW1509  no other thread runs here
             )
 
     def stop(self, name, how=signal.SIGTERM):

@@ -32,6 +32,8 @@ PATIENCE_SECONDS = 60
 
 class Command(BaseCommand):
     help = "Prepare the database, then run sandbox, worker and web server until Ctrl-C."
+    # Below, after what can be said in one sentence.
+    requires_system_checks = []
 
     def handle(self, **options):
         port = os.environ.get("PORT") or "8000"
@@ -41,6 +43,7 @@ class Command(BaseCommand):
         self.embedded = settings.TOGAI_BASE_URL == settings.SANDBOX_URL
         self._refuse_half_a_togai()
         self._refuse_a_busy_port()
+        self.check()
         self._prepare()
         connections.close_all()
         self._run()
@@ -68,18 +71,22 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("assets")
         self.passwords = {}
-        if (Proposal if self.embedded else Account).objects.exists():
-            return
         try:
-            self.passwords = demo.people(known_passwords=self.embedded)
-            call_command("demo")
+            if self.embedded and not Proposal.objects.exists():
+                self.passwords = demo.people(known_passwords=True)
+                call_command("demo")
+            elif not self.embedded and not Account.objects.exists():
+                self.passwords = demo.people(known_passwords=False)
+                self._pull()
         except demo.NotHere as refused:
             raise CommandError(str(refused)) from refused
+
+    def _pull(self):
+        """Togai may be away on the first day; the product is there, and the next start pulls."""
+        try:
+            call_command("togai_pull", quiet=True)
         except CommandError as error:
-            if self.embedded:
-                raise
-            # Togai may be away on the first day; the product is there, and the next start pulls.
-            self.stderr.write(f"The catalogue could not be pulled. {error}")
+            self.stderr.write(f"The catalogue is not complete. {error}")
 
     def _run(self):
         supervisor = Supervisor(
