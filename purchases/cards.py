@@ -508,15 +508,18 @@ def _number_problem(shape: Number, value: Json) -> str:
     )
 
 
-def number_problem(value: object) -> str:
-    """Say why Togai would not read this number exactly, or "" when it would."""
+def number_problem(value: object, *, decimals: int = MAX_DECIMALS) -> str:
+    """
+    Say why Togai would not read this number exactly, or "" when it would.
+
+    :param decimals: how many digits may stand after the point
+    """
     try:
         read = number(value)
     except ValueError:
         return "Enter a number, such as 1250 or 0.05."
-    decimals = len(plain(read).partition(".")[2])
-    if decimals > MAX_DECIMALS:
-        return f"At most {MAX_DECIMALS} digits after the point."
+    if len(plain(read).partition(".")[2]) > decimals:
+        return f"At most {decimals} digits after the point."
     if significant_digits(read) > SIGNIFICANT_DIGITS or abs(read) >= Decimal(10) ** SIGNIFICANT_DIGITS:
         return f"At most {SIGNIFICANT_DIGITS} digits in all: Togai would not keep more."
     return ""

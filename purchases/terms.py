@@ -22,6 +22,8 @@ from togai.strict_json import dumps, plain
 MAX_QUANTITY = INT32
 DEFAULT_VALIDITY_DAYS = 30
 MAX_VALIDITY_DAYS = 90
+LARGEST_AMOUNT = Decimal(10) ** 12
+MAX_AMOUNT_DECIMALS = 3
 EARLIEST = date(2000, 1, 1)
 LATEST = date(2100, 12, 31)
 
@@ -372,17 +374,25 @@ def _shape_of_terms(terms: Terms, plan: PlanFacts | None, *, proposal: bool) -> 
         if message:
             yield Problem("rate_card_quantities", message, (billable_id,))
     if terms.wallet_topup_amount is not None:
-        message = number_problem(terms.wallet_topup_amount)
+        message = _amount_problem(terms.wallet_topup_amount)
         if message or terms.wallet_topup_amount <= 0:
             yield Problem("wallet_topup_amount", message or "Enter more than 0.")
     if terms.wallet_purchase_amount is not None:
-        message = number_problem(terms.wallet_purchase_amount)
+        message = _amount_problem(terms.wallet_purchase_amount)
         if message or terms.wallet_purchase_amount < 0:
             yield Problem("wallet_purchase_amount", message or "Enter 0 or more.")
     for name in ("effective_from", "effective_until", "valid_until"):
         day = getattr(terms, name)
         if day is not None and not EARLIEST <= day <= LATEST:
             yield Problem(name, f"Enter a date from {EARLIEST.year} to {LATEST.year}.")
+
+
+def _amount_problem(amount: Decimal) -> str:
+    """What is wrong with an amount of money in any currency; "" when nothing is."""
+    problem = number_problem(amount, decimals=MAX_AMOUNT_DECIMALS)
+    if not problem and abs(amount) >= LARGEST_AMOUNT:
+        return "Enter less than 1,000,000,000,000."
+    return problem
 
 
 def _missing(terms: Terms, *, proposal: bool) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """What a draft stores, through whichever door it came."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -113,6 +114,15 @@ def test_a_field_that_the_type_forbids_is_refused_by_service_and_database(kind, 
     ):
         with pytest.raises(IntegrityError), transaction.atomic():
             type(deal).objects.filter(pk=deal.pk).update(**fields)
+
+
+@pytest.mark.parametrize("amount", ["0.0001", "1000000000000", "-1"])
+@pytest.mark.parametrize("name", ["wallet_topup_amount", "wallet_purchase_amount"])
+def test_an_amount_that_no_column_holds_is_refused_at_its_field(name, amount):
+    """G-14: money is kept digit for digit or not at all, through every door."""
+    with pytest.raises(Invalid) as refused:
+        services.create(by=rep(), at=NOON, fields={"type": "WALLET_TOPUP", name: Decimal(amount)})
+    assert [problem.field for problem in refused.value.problems] == [name]
 
 
 def test_a_payment_mode_belongs_to_proposals_alone():
