@@ -42,6 +42,12 @@
     input.dispatchEvent(new Event("input", { bubbles: true }));
   }, true);
 
+  // Once the form is on its way nobody asks what it would cost: the draft may be none any more by then.
+  form.addEventListener("submit", () => window.htmx.trigger("#estimate", "htmx:abort"));
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (form.dataset.sent && event.detail.elt.id === "estimate") event.preventDefault();
+  });
+
   // What was typed while an answer was on its way is newer than the answer: ask again with it.
   let typed = 0;
   let askedAt = 0;
