@@ -121,7 +121,8 @@ def test_the_page_shows_the_engine_s_own_numbers(client, mia, now):
         side.term_total.plan,
         side.term_total.proposal,
     ):
-        assert f"{figures.amount(money.amount, 'EUR')} EUR" in html
+        assert f" {figures.amount(money.amount, 'EUR')} " in html
+    assert "our estimate in EUR, without tax" in html
     assert "−600.00" in html
     assert "−6.5 %" in html
     assert "over 12 months" in html
