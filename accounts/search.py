@@ -5,6 +5,8 @@ SQLite and PostgreSQL each have a trigram index over `Account.search_text` (made
 shorter than three characters has no trigram: alone it only matches an exact id (performance.md 2).
 """
 
+import re
+
 from django.db import connection
 from django.db.models import Q
 from django.db.models.expressions import RawSQL
@@ -29,7 +31,7 @@ def matching(text, accounts=None):
     accounts = accounts.filter(_by_trigram(indexed))
     for word in words:
         if word not in indexed:
-            accounts = accounts.filter(search_text__contains=word)
+            accounts = accounts.filter(search_text__regex=re.escape(word))
     return accounts
 
 
@@ -41,6 +43,6 @@ def _by_trigram(words):
         return Q(pk__in=RawSQL(found, [phrase]))  # noqa: S611  the text is a parameter
     found = Q()
     for word in words:
-        # Served by the trigram index, which is what makes a leading wildcard cheap.
-        found &= Q(search_text__contains=word)
+        # The trigram index serves an expression that starts anywhere.
+        found &= Q(search_text__regex=re.escape(word))
     return found

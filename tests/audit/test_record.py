@@ -41,7 +41,7 @@ def test_a_refused_verb_leaves_no_event():
     assert Event.objects.count() == before
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_nothing_is_recorded_outside_a_transaction():
     """S-27: a record could otherwise outlive the change it speaks of."""
     person = rep()

@@ -15,7 +15,7 @@ from tests.factories import NOON, draft, finance, submitted
 from togai import deliveries
 from togai.models import Delivery
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS = 20
 AT = NOON + timedelta(hours=1)

@@ -423,7 +423,7 @@ def test_keys_are_random_and_say_where_they_come_from(settings):
     assert all(key.replace("-", "").isalnum() for key in keys)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_no_call_is_made_inside_a_transaction(settings):
     """R-02: the gateway of the product refuses to open a socket while a transaction is open."""
     from togai.worker import make_gateway
@@ -433,7 +433,7 @@ def test_no_call_is_made_inside_a_transaction(settings):
         gateway.get_proposal("purchase.1")
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_every_step_of_the_worker_talks_to_togai_with_no_transaction_open(togai, clock):
     """R-02: a whole life, from create to success, with the product's own check in front of every call."""
     from togai.worker import _before_call
