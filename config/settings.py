@@ -168,6 +168,9 @@ if HTTPS:
 # --- Headers ---
 
 SECURE_SSL_REDIRECT = HTTPS
+# Only behind a proxy that ends TLS and sets this header itself on every request: else it is anybody's word.
+if env.bool("BEHIND_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
