@@ -4,7 +4,6 @@ import re
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.urls import reverse
 
 from accounts import bulk, search
@@ -16,6 +15,7 @@ from audit.admin_pages import (
     ADMINISTRATORS,
     Bulk,
     CarefulForm,
+    ChooseOne,
     DeskModelAdmin,
     OneOf,
     one_of,
@@ -48,7 +48,7 @@ class OwnerQuestions(forms.Form):
     to = forms.ModelChoiceField(
         label="New owner",
         queryset=people_who_draft(),
-        widget=AutocompleteSelect(
+        widget=ChooseOne(
             Account._meta.get_field("owner"), admin.site, attrs={"data-placeholder": "Type a name"}
         ),
         error_messages={"invalid_choice": "Choose somebody who works on deals."},

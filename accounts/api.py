@@ -1,9 +1,10 @@
 """Accounts for programs."""
 
 from django_filters import rest_framework as filters
-from rest_framework import mixins, serializers, viewsets
+from rest_framework import exceptions, mixins, serializers, viewsets
 
 from accounts import search
+from accounts.forms import LONGEST_SEARCH
 from accounts.models import Account
 
 
@@ -39,6 +40,8 @@ class AccountFilter(filters.FilterSet):
         fields = ["status", "currency", "customer_id"]
 
     def find(self, accounts, name, text):
+        if len(text) > LONGEST_SEARCH:
+            raise exceptions.ParseError(f"A search has at most {LONGEST_SEARCH} characters.")
         return search.matching(text, accounts)
 
 

@@ -15,6 +15,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.core import signing
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import connection, models
@@ -207,6 +208,11 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
         """The rows and columns of the list, where it shows fewer than there are."""
         return queryset
 
+    def formfield_for_manytomany(self, db_field, request, **kwargs):
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", ChooseSome(db_field, self.admin_site))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
     def get_object(self, request, object_id, from_field=None):
         found = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST":
@@ -359,11 +365,8 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
         return keys
 
     def _key(self, text):
-        try:
-            key = int(text)
-        except ValueError as error:
-            raise BadRequest("This is not the key of a row.") from error
-        if not 0 < key <= models.BigAutoField.MAX_BIGINT:
+        key = key_in(text)
+        if key is None:
             raise BadRequest("This is not the key of a row.")
         return key
 
@@ -522,6 +525,29 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
 
     def _salt(self, request, name, step):
         return f"desk.bulk.{self.opts.label}.{name}.{step}.{request.user.pk}"
+
+
+def key_in(text):
+    """The key of a row that a text from outside names; None when it names none."""
+    text = str(text)
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
+        return None
+    return int(text) if 0 < int(text) <= models.BigAutoField.MAX_BIGINT else None
+
+
+class _Keys:
+    """Draws what was chosen again also when some of it is no key at all, on which Django's own breaks."""
+
+    def optgroups(self, name, value, attr=None):
+        return super().optgroups(name, [one for one in value if key_in(one) is not None], attr)
+
+
+class ChooseOne(_Keys, AutocompleteSelect):
+    """A row, found by typing."""
+
+
+class ChooseSome(_Keys, AutocompleteSelectMultiple):
+    """Rows, found by typing."""
 
 
 class _Later(Exception):

@@ -38,7 +38,7 @@ class NewTokenForm(forms.Form):
 
 
 @sensitive_post_parameters("password")
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request):
     """One's own tokens, and a form that makes another one and shows it this once."""
     form = NewTokenForm(request.user, request.POST or None)

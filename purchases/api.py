@@ -322,7 +322,7 @@ class DealViewSet(viewsets.GenericViewSet):
 
     def get_object(self):
         prefix, _, digits = self.kwargs["reference"].partition("-")
-        if prefix != self.prefix:
+        if prefix != self.prefix or digits != f"{int(digits):06d}":
             digits = "0"
         deals = self.get_queryset().prefetch_related("price_plan__rate_cards")
         return get_object_or_404(deals, number=int(digits))

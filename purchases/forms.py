@@ -320,7 +320,7 @@ class DealForm(forms.Form):
         typed = {name: self.typed[name] for name in names}
         old = (
             PricePlan.objects.with_cards().filter(pk=was).first()
-            if was.isascii() and was.isdecimal()
+            if was.isascii() and was.isdecimal() and len(was) < 19
             else None
         )
         if old is None:
