@@ -445,9 +445,9 @@ _VERBS = {
 
 
 def send(client, method, path, body=None):
-    """One request: a dict goes as a form (a query on GET), text as JSON."""
-    if method == "GET":
-        return client.get(path, body or {})
+    """One request: a dict goes as a form (a query on GET and HEAD), text as JSON."""
+    if method in ("GET", "HEAD"):
+        return getattr(client, method.lower())(path, body or {})
     if method == "POST" and not isinstance(body, str):
         return client.post(path, body or {})
     return client.generic(method, path, body if isinstance(body, str) else "", "application/json")
@@ -470,7 +470,12 @@ def model_of(name):
 
 def contents(without=("django_session",)):
     """Every row of every table, to tell whether anything changed at all."""
-    tables = [name for name in connection.introspection.table_names() if name not in without]
+    # SQLite's own index of the search follows the table of accounts.
+    tables = [
+        name
+        for name in connection.introspection.table_names()
+        if name not in without and not name.startswith("accounts_search")
+    ]
     found = {}
     with connection.cursor() as cursor:
         for table in tables:
