@@ -39,3 +39,53 @@ def togai_is_addressed_safely(app_configs, **kwargs):
             Error("TOGAI_BASE_URL is scheme and host alone, such as https://api.togai.com.", id="config.E002")
         ]
     return []
+
+
+@register(Tags.security)
+def every_host_is_named(app_configs, **kwargs):
+    """A wildcard answers for whatever name somebody claims."""
+    if settings.DEBUG or not any(host.startswith(("*", ".")) for host in settings.ALLOWED_HOSTS):
+        return []
+    return [
+        Error(
+            "ALLOWED_HOSTS has a wildcard.",
+            hint="Name each host in full, such as desk.example.com.",
+            id="config.E003",
+        )
+    ]
+
+
+STANDS_BEFORE_EVERY_VIEW = (
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.signed_in_pages_are_not_stored",
+)
+
+
+@register(Tags.security)
+def what_nobody_thought_about_is_closed(app_configs, **kwargs):
+    """Default deny on both doors, and one policy for scripts (S-03, S-11); Django's own checks miss these."""
+    found = [
+        f"{name} is not in MIDDLEWARE."
+        for name in STANDS_BEFORE_EVERY_VIEW
+        if name not in settings.MIDDLEWARE
+    ]
+    api = settings.REST_FRAMEWORK
+    if api.get("DEFAULT_PERMISSION_CLASSES") != ["rest_framework.permissions.IsAuthenticated"]:
+        found.append("REST framework lets strangers in by default.")
+    if any("Browsable" in name for name in api.get("DEFAULT_RENDERER_CLASSES", ["Browsable"])):
+        found.append("REST framework shows its browsable pages.")
+    policy = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
+    loose = sorted(
+        name for name, values in policy.items() if any("unsafe" in value or value == "*" for value in values)
+    )
+    if loose or policy.get("default-src") != ["'none'"]:
+        found.append(f"The content security policy is too wide: {', '.join(loose) or 'default-src'}.")
+    if not settings.AUTH_PASSWORD_VALIDATORS:
+        found.append("Any password will do.")
+    if settings.SESSION_COOKIE_AGE > 12 * 3600:
+        found.append("A session lasts longer than a day of work.")
+    return [Error(message, id="config.E004") for message in found]
