@@ -30,7 +30,7 @@ test: install-dev
 bench: install .env
 	@$(BIN)/python -m tests.bench
 
-screenshots: install-dev
+screenshots: install-dev .env
 	@$(BIN)/python -m tests.screenshots
 
 lock: install-dev
