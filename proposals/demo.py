@@ -394,6 +394,7 @@ def _waiting(story):
         ago=1.5,
         payment_mode="PREPAID",
         quantity=20,
+        valid_until=story.day(4),
         changes=slab(RateCard.Kind.BILLING_ENTITLEMENT, "API calls", 1, "1.4"),
         title="Calls for the ride planner",
     )

@@ -110,7 +110,7 @@ def take(desk, browser):
         context = browser.new_context(**LOOKS[look])
         page = context.new_page()
         page.goto(f"{desk.url}/login/")
-        page.screenshot(path=folder / "login.png", full_page=True)
+        picture(page, folder / "login.png", LOOKS[look]["viewport"])
         context.close()
         for role in wanted("ROLES", ROLES):
             context = browser.new_context(**LOOKS[look])
@@ -122,13 +122,21 @@ def take(desk, browser):
                     continue
                 if response.status != 200:
                     trouble.append(f"{role} {addresses[name]}: {response.status}")
-                page.screenshot(path=folder / f"{name}-{role}.png", full_page=True)
+                picture(page, folder / f"{name}-{role}.png", LOOKS[look]["viewport"])
                 taken += 1
                 wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
                 if wide > 0:
                     trouble.append(f"{role} {look} {addresses[name]}: {wide} px too wide")
             context.close()
     return taken, trouble
+
+
+def picture(page, path, viewport):
+    """The whole page in one picture, in a window as high as the page, so that what sticks stays in place."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size(viewport | {"height": max(height, viewport["height"])})
+    page.screenshot(path=path)
+    page.set_viewport_size(viewport)
 
 
 def settle(desk):
