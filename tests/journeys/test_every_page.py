@@ -1,0 +1,181 @@
+"""Every main page of every role: on a phone and a laptop, in light and dark, for all eyes and hands."""
+
+import re
+from uuid import UUID
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.journeys import acts
+
+pytestmark = pytest.mark.journey
+
+PHONE = {"width": 390, "height": 844}
+LAPTOP = {"width": 1280, "height": 800}
+
+# Colours on their way from light to dark are neither.
+SETTLED = """async () => {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const moving = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.all(moving.map((one) => one.finished.catch(() => {})));
+}"""
+
+# Role → addresses; a word in braces is looked up in what the demo made.
+PAGES = {
+    "rep": [
+        "/",
+        "/proposals/",
+        "/proposals/?status=DRAFT&q=nobody",
+        "/proposals/new/",
+        "/proposals/new/?account=brightfold-eu",
+        "/proposals/{draft}/edit/",
+        "/proposals/{draft}/submit/",
+        "/proposals/{sent_back}/",
+        "/proposals/{waiting}/",
+        "/proposals/{waiting}/recall/",
+        "/purchases/",
+        "/purchases/{bought}/",
+        "/purchases/{purchase_draft}/edit/",
+        "/accounts/",
+        "/accounts/brightfold-eu/",
+        "/plans/",
+        "/plans/{plan}/",
+        "/tokens/",
+        "/password/",
+        "/api/docs/",
+    ],
+    "finance": [
+        "/",
+        "/approvals/",
+        "/proposals/{waiting}/",
+        "/proposals/{waiting}/decline/",
+        "/proposals/{waiting}/request-changes/",
+        "/purchases/{to_release}/release/",
+        "/deliveries/",
+        "/deliveries/{delivery}/",
+        "/admin/",
+        "/admin/audit/event/",
+    ],
+    "admin": [
+        "/",
+        "/accounts/brightfold-eu/edit/",
+        "/admin/",
+        "/admin/proposals/proposal/",
+        "/admin/proposals/proposal/{draft_id}/change/",
+        "/admin/purchases/priceplan/",
+        "/admin/accounts/account/",
+        "/admin/auth/user/",
+        "/admin/auth/user/add/",
+        "/admin/togai/delivery/",
+    ],
+    "auditor": ["/", "/deliveries/"],
+    "manager": ["/", "/proposals/"],
+}
+
+
+@pytest.fixture(scope="module")
+def places(desk):
+    """What the addresses name, from a desk with the demo's deals."""
+    desk.manage("demo")
+    desk.until(lambda: desk.rows("SELECT count(*) FROM togai_delivery WHERE state <> 'CONFIRMED'") == [(0,)])
+
+    def first(query):
+        return desk.rows(query)[0][0]
+
+    mias = "owner_id = (SELECT id FROM auth_user WHERE username = 'mia') AND status"
+    proposal = f"SELECT number FROM proposals_proposal WHERE is_live AND {mias} = "
+    purchase = f"SELECT number FROM purchases_purchase WHERE {mias} = "
+    return {
+        "draft": "P-{:06d}".format(first(proposal + "'DRAFT'")),
+        "draft_id": first("SELECT id FROM proposals_proposal WHERE status = 'DRAFT'"),
+        "waiting": "P-{:06d}".format(first(proposal + "'SUBMITTED' AND type = 'ASSOCIATION'")),
+        "sent_back": "P-{:06d}".format(first(proposal + "'CHANGES_REQUESTED'")),
+        "bought": "D-{:06d}".format(first(purchase + "'SENT'")),
+        "to_release": "D-{:06d}".format(first(purchase + "'SUBMITTED'")),
+        "purchase_draft": "D-{:06d}".format(first(purchase + "'DRAFT'")),
+        "plan": first("SELECT togai_id FROM purchases_priceplan WHERE name = 'Enterprise Annual'"),
+        "delivery": UUID(first("SELECT id FROM togai_delivery WHERE kind = 'DECIDE'")),
+    }
+
+
+def overflow(page):
+    """By how many pixels something is wider than the window, or a table wider than what it stands in."""
+    return page.evaluate(
+        """() => Math.max(
+          document.documentElement.scrollWidth - window.innerWidth,
+          ...[...document.querySelectorAll(".table-wrap")]
+            .filter((wrap) => getComputedStyle(wrap).overflowX === "visible")
+            .map((wrap) => wrap.scrollWidth - wrap.clientWidth),
+        )"""
+    )
+
+
+def violations(page, **options):
+    """What axe calls serious or critical: rule and first place of each."""
+    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [
+        f"{one['id']}: {one['help']} ({len(one['nodes'])} ×, {one['nodes'][0]['html'][:160]})"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+@pytest.mark.parametrize("role", PAGES)
+def test_every_page_fits_and_is_accessible(desk, open_page, places, role):
+    """S-11 and accessibility: nothing runs out of a window, axe finds nothing serious in light or dark."""
+    page = open_page(viewport=LAPTOP)
+    desk.sign_in(page, role)
+    found = []
+    for address in PAGES[role]:
+        answer = page.goto(address.format(**places))
+        assert answer.ok, f"{address}: {answer.status}"
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
+        for name, size in (("phone", PHONE), ("laptop", LAPTOP)):
+            page.set_viewport_size(size)
+            if (wide := overflow(page)) > 0:
+                found.append(f"{address}: {wide} pixels too wide on a {name}")
+        found += [f"{address}: {one}" for one in violations(page)]
+        page.emulate_media(color_scheme="dark")
+        page.evaluate(SETTLED)
+        # Dark changes colours and nothing else.
+        only = {"type": "rule", "values": ["color-contrast"]}
+        found += [f"{address}, dark: {one}" for one in violations(page, runOnly=only)]
+        page.emulate_media(color_scheme="light")
+    assert not found, "\n".join(found)
+
+
+def test_the_door_and_the_page_that_is_not_there_are_accessible(desk, open_page, places):
+    """Accessibility of the pages without the shell, and of a refusal."""
+    page = open_page(viewport=PHONE, refusals=(403, 404))
+    page.goto("/login/")
+    found = violations(page)
+    assert overflow(page) <= 0
+    desk.sign_in(page, "rep")
+    for address in ("/proposals/P-999999/", f"/proposals/{places['waiting']}/decline/"):
+        page.goto(address)
+        assert overflow(page) <= 0
+        found += [f"{address}: {one}" for one in violations(page)]
+    assert not found, "\n".join(found)
+
+
+def test_on_a_phone_a_rep_reads_her_deal_and_finance_approves_it(desk, open_page, places):
+    """Issue: 390 px works, with fingers."""
+    telephone = {"viewport": PHONE, "is_mobile": True, "has_touch": True}
+    rep, finance = open_page(**telephone), open_page(**telephone)
+    desk.sign_in(rep, "rep")
+    rep.get_by_role("button", name="Open the menu", exact=True).tap()
+    rep.get_by_role("link", name="Proposals", exact=True).tap()
+    rep.get_by_role("link", name=places["waiting"]).tap()
+    expect(acts.heading(rep)).to_contain_text("Submitted")
+
+    desk.sign_in(finance, "finance")
+    finance.get_by_role("button", name="Open the menu", exact=True).tap()
+    finance.get_by_role("link", name="Approvals").tap()
+    row = finance.get_by_role("row", name=re.compile(places["waiting"]))
+    row.get_by_role("link", name="Open").tap()
+    finance.get_by_role("button", name="Approve").tap()
+    expect(acts.heading(finance)).to_contain_text("Approved")
+    expect(acts.heading(rep)).to_contain_text("Approved")
+    assert overflow(rep) <= 0
+    assert overflow(finance) <= 0
