@@ -4,6 +4,7 @@ import time
 from datetime import timedelta
 
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from audit.context import coming_from
 from togai import deliveries
@@ -13,6 +14,9 @@ from togai.worker import Worker
 # How long one wake-up keeps following what is about to become due, so that a person watching a page sees it
 # move.
 LINGER_SECONDS = 20
+# How many queued messages one turn looks through.
+MOST_MESSAGES = 2000
+NAME = "togai.tasks.work"
 
 _stopping = False
 
@@ -26,6 +30,7 @@ def stop_soon(*_):
 def work(*, sleep=time.sleep):
     """Do what is due, and stay a little for what is due in a moment."""
     with coming_from("worker"):
+        _drop_equal_wake_ups()
         worker = Worker()
         steps = worker.work()
         ends = time.monotonic() + LINGER_SECONDS
@@ -33,6 +38,17 @@ def work(*, sleep=time.sleep):
             sleep(1)
             steps += worker.work()
         return steps
+
+
+def _drop_equal_wake_ups():
+    """
+    What was asked for before we began is what we are about to do: after a bulk action, once is enough.
+
+    A worker that dies now leaves the rows as they are, and the sweep finds them (R-08).
+    """
+    for message in OrmQ.objects.filter(lock__lte=timezone.now()).order_by("pk")[:MOST_MESSAGES]:
+        if message.func() == NAME:
+            message.delete()
 
 
 def _soon():

@@ -6,10 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
+from django_q.models import OrmQ
+from django_q.tasks import async_task
 
+from tests import factories
 from tests.desk import PATIENCE_SECONDS, Desk
-
-pytestmark = pytest.mark.process
+from togai import tasks
+from togai.models import Delivery
 
 QUEUE = "from django_q.tasks import async_task; async_task('togai.tasks.work')"
 
@@ -51,6 +55,7 @@ def works(desk):
     desk.until(lambda: not desk.rows("select 1 from django_q_ormq"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("part", [0, 1, 2, 3])
 def test_whichever_process_is_killed_work_goes_on(desk, part):
     """R-08: the library alone waits for ever when the one that dies held the queue."""
@@ -61,6 +66,7 @@ def test_whichever_process_is_killed_work_goes_on(desk, part):
     works(desk)
 
 
+@pytest.mark.process
 def test_a_stop_of_the_whole_group_ends_in_order(desk):
     desk.until(lambda: parts(desk))
     works(desk)
@@ -71,6 +77,7 @@ def test_a_stop_of_the_whole_group_ends_in_order(desk):
     assert process.wait(PATIENCE_SECONDS) == 0
 
 
+@pytest.mark.process
 def test_no_orphan_works_on_when_the_first_process_is_killed(desk):
     running = desk.until(lambda: parts(desk))
     first = desk.running.pop("worker")
@@ -79,6 +86,7 @@ def test_no_orphan_works_on_when_the_first_process_is_killed(desk):
     desk.until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in running))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [({}, "Another worker runs"), ({"WORKERS": "2"}, "SQLite takes one worker")],
@@ -99,3 +107,25 @@ def test_sqlite_takes_one_worker_only(desk, settings, sentence):
     assert second.returncode == 1
     assert sentence in second.stderr
     assert len(second.stderr.splitlines()) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("still_open", [True, False])
+def test_a_worker_refuses_the_copy_of_another_place(settings, still_open):
+    """R-15: the tag in the keys of a copied database is not the tag of this place."""
+    factories.submitted()
+    if not still_open:
+        Delivery.objects.update(state=Delivery.State.CONFIRMED, remote_id="proposal.1")
+    settings.TOGAI_ENVIRONMENT = "staging"
+    with pytest.raises(CommandError, match="belongs to “dev” and this worker to “staging”"):
+        call_command("qcluster")
+
+
+@pytest.mark.django_db
+def test_a_turn_answers_every_wake_up_that_was_waiting_for_it():
+    """R-08: a bulk action leaves a thousand messages that say the same; other tasks stay queued."""
+    for _ in range(5):
+        async_task("togai.tasks.work")
+    async_task("proposals.tasks.expire_due")
+    tasks.work()
+    assert [message.func() for message in OrmQ.objects.all()] == ["proposals.tasks.expire_due"]

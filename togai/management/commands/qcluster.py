@@ -23,6 +23,7 @@ from django_q.management.commands.qcluster import Command as LibraryCommand
 from django_q.signals import post_spawn
 
 from togai import tasks
+from togai.models import Delivery
 from togai.orphans import die_with_the_parent
 
 PAUSE_BEFORE_RESTART = 1
@@ -73,6 +74,7 @@ class Command(LibraryCommand):
         cluster.Sentinel = Sentinel
         post_spawn.connect(_stop_on_request, dispatch_uid="stop on request")
         os.register_at_fork(after_in_child=die_with_the_parent)
+        _refuse_a_copy()
         with _alone():
             while True:
                 running = Cluster()
@@ -86,6 +88,24 @@ class Command(LibraryCommand):
                     time.sleep(PAUSE_BEFORE_RESTART)
                 if running.asked_to_stop:
                     return
+
+
+def _refuse_a_copy():
+    """
+    A copy of another place's data must not send (R-15): every key says where it was made.
+
+    :raises CommandError: the newest delivery, or one that is still open, was made elsewhere
+    """
+    ours = f"bo1-{settings.TOGAI_ENVIRONMENT}-"
+    newest = Delivery.objects.order_by("-created_at", "-pk").values_list("idempotency_key", flat=True)[:1]
+    still_open = Delivery.objects.open().values_list("idempotency_key", flat=True)
+    foreign = next((key for key in [*newest, *still_open.iterator()] if not key.startswith(ours)), None)
+    if foreign:
+        theirs = foreign.removeprefix("bo1-").rpartition("-")[0]
+        raise CommandError(
+            f"This database belongs to “{theirs}” and this worker to “{settings.TOGAI_ENVIRONMENT}”: a copy"
+            f" sends nothing. Set TOGAI_ENVIRONMENT={theirs} if it is no copy."
+        )
 
 
 @contextlib.contextmanager
