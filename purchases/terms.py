@@ -415,7 +415,7 @@ def _date_problems(terms: Terms, today: date, zone: tzinfo) -> Iterator[Problem]
     if start and valid and start <= valid:
         yield Problem(
             "effective_from",
-            f"The start must lie after {valid.isoformat()}, the last day of the validity: until then the"
+            f"The start must lie after {valid:%-d %b %Y}, the last day of the validity: until then the"
             " customer may still accept, and Togai starts no contract that nobody has accepted yet.",
         )
     if start and end and end <= start:
@@ -426,7 +426,7 @@ def _date_problems(terms: Terms, today: date, zone: tzinfo) -> Iterator[Problem]
         )
     if valid and valid > today + timedelta(days=MAX_VALIDITY_DAYS):
         last = today + timedelta(days=MAX_VALIDITY_DAYS)
-        yield Problem("valid_until", f"At most {MAX_VALIDITY_DAYS} days ahead: until {last.isoformat()}.")
+        yield Problem("valid_until", f"At most {MAX_VALIDITY_DAYS} days ahead: until {last:%-d %b %Y}.")
 
 
 def _account_problems(

@@ -276,7 +276,7 @@ def test_the_next_day_is_good(change):
 
 def test_a_start_within_the_validity_is_explained():
     (problem,) = found(replace(ASSOCIATION, effective_from=date(2030, 2, 10)))
-    assert "must lie after 2030-02-15, the last day of the validity" in problem.message
+    assert "must lie after 15 Feb 2030, the last day of the validity" in problem.message
     assert "accept" in problem.message
 
 
