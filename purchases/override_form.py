@@ -18,6 +18,7 @@ from urllib.parse import quote
 from purchases import figures, overrides
 from purchases.cards import CARDS, INTERVALS, KIND_NAMES, MAX_SLABS, number_problem
 from purchases.money import number
+from purchases.price_list import duration_in_words
 from togai.strict_json import plain
 
 Path = tuple[str, ...]
@@ -654,7 +655,7 @@ class CardForm:
             label = "Units granted" if len(windows) == 1 else f"Units granted, window {place}"
             until = window.get("effectiveUntil", "") if isinstance(window, Mapping) else ""
             path = ("featureConfigs", str(place), "featureCreditLimit")
-            yield Leaf(path, label, unit=f"for {until}" if until else "")
+            yield Leaf(path, label, unit=f"for {duration_in_words(until)}" if until else "")
 
     def _cycle(self) -> Iterator[Leaf]:
         yield Leaf(("interval",), "Billed", CHOICE, INTERVAL_CHOICES)
