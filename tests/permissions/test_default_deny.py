@@ -13,6 +13,8 @@ from rest_framework.viewsets import ViewSet
 
 from config.urls import urlpatterns
 
+pytestmark = pytest.mark.django_db
+
 
 def page(request):
     return HttpResponse("what only colleagues may read")

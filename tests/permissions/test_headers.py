@@ -10,6 +10,8 @@ from tests.permissions.objects import SECRET, send
 from tests.permissions.pages import Page
 from tests.permissions.watching import watched
 
+pytestmark = pytest.mark.django_db
+
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",

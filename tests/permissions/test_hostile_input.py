@@ -21,6 +21,8 @@ from tests.permissions.pages import Page
 from tests.permissions.watching import watched
 from togai.models import DeliveryAttempt
 
+pytestmark = pytest.mark.django_db
+
 CALM = (200, 204, 302, 303, 400, 403, 404, 405, 406, 409, 422)
 NINES, DIGITS = "9" * 30, "9" * 5000
 LISTS = ["/proposals/", "/purchases/", "/accounts/", "/plans/", "/deliveries/", "/approvals/"]

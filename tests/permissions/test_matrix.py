@@ -6,6 +6,8 @@ import responses
 from tests.permissions import matrix
 from tests.permissions.watching import watched
 
+pytestmark = pytest.mark.django_db
+
 SAFE = ("GET", "HEAD", "OPTIONS")
 DONE = ("201", "202", "303")
 # A POST that shows something and stores it at once: what is shown is shown once.

@@ -20,6 +20,8 @@ from tests.permissions import matrix
 from tests.permissions.objects import send
 from tests.permissions.watching import watched
 
+pytestmark = pytest.mark.django_db
+
 
 def asked(world, name, thing, caller, method="POST"):
     return world.ask(matrix.Cell(name, method, thing, "", caller, ""))

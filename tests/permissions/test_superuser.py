@@ -14,6 +14,8 @@ from tests.permissions import matrix
 from tests.permissions.objects import REASON
 from tests.permissions.watching import watched
 
+pytestmark = pytest.mark.django_db
+
 WHY = {"reason_code": "other", "reason": REASON}
 DECISIONS = [
     ("proposals:approve", "api:proposal-approve"),
