@@ -33,6 +33,8 @@ def choose(page, kind, plan=None):
     # It comes with the answer of the server: until then nothing else may be typed.
     expect(page.locator("[name=type_was]")).to_have_value(re.compile("."))
     if plan:
+        # What was just drawn hears a choice only when it has settled, some milliseconds later.
+        expect(page.locator(".htmx-request, .htmx-swapping, .htmx-settling, .htmx-added")).to_have_count(0)
         page.get_by_role("combobox", name="Price plan").select_option(label=plan)
         expect(page.get_by_role("heading", name="Prices", exact=True)).to_be_visible()
 

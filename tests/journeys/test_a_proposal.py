@@ -166,6 +166,7 @@ def test_finance_sees_why_her_own_deal_is_not_hers_to_decide(desk, open_page):
     expect(acts.heading(author)).to_have_text("Not done")
 
     colleague.goto("/login/")
+    expect(colleague.locator("[name=username]")).to_be_focused()
     colleague.keyboard.type(WHO["cfo"])
     colleague.keyboard.press("Tab")
     colleague.keyboard.type(PASSWORDS[WHO["cfo"]])
