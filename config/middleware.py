@@ -54,7 +54,15 @@ def refusals_become_pages(get_response):
 
     def middleware(request):
         with timezone.override(settings.BUSINESS_TIME_ZONE):
-            return get_response(request)
+            response = get_response(request)
+            if response.status_code == 405 and request.method == "GET" and not response.content:
+                # Whoever signs in again after pressing a button is sent to the button's address.
+                page = render(
+                    request, "405.html", {"back": request.path.rstrip("/").rpartition("/")[0] + "/"}
+                )
+                response.content = page.content
+                response["Content-Type"] = page["Content-Type"]
+            return response
 
     def process_exception(request, exception):
         if isinstance(exception, Refusal) and not request.path.startswith("/api/"):

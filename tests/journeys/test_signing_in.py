@@ -3,6 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.desk import PASSWORDS, WHO
+from tests.journeys import acts
+
 pytestmark = pytest.mark.journey
 
 
@@ -20,3 +23,21 @@ def test_a_wrong_password_says_so_and_opens_nothing(desk, page):
     expect(page.get_by_role("alert")).to_be_visible()
     page.goto("/proposals/")
     expect(page).to_have_url(f"{desk.url}/login/?next=/proposals/")
+
+
+def test_whoever_was_signed_out_before_pressing_a_button_finds_back_to_it(desk, open_page):
+    """G-33: the press changes nothing, and signing in again leads to no dead end."""
+    rep, finance = open_page(), open_page(refusals=(405,))
+    desk.sign_in(rep, "rep")
+    reference = acts.submitted_grant(rep, "brightfold-eu", title="Left open over lunch")
+    desk.sign_in(finance, "finance")
+    finance.goto(f"/proposals/{reference}/")
+    finance.context.clear_cookies(name="sessionid")
+    finance.get_by_role("button", name="Approve").click()
+    finance.locator("[name=username]").fill(WHO["finance"])
+    finance.locator("[name=password]").fill(PASSWORDS[WHO["finance"]])
+    finance.get_by_role("button", name="Sign in").click()
+    finance.get_by_role("link", name="Back to the page").click()
+    expect(acts.heading(finance)).to_contain_text("Submitted")
+    finance.get_by_role("button", name="Approve").click()
+    expect(acts.heading(finance)).to_contain_text("Approved")
