@@ -30,7 +30,7 @@ from audit.admin_pages import (
     record_url,
     values_of,
 )
-from audit.models import Event
+from audit.models import Denial, Event
 from audit.roles import DRAFTS, Role
 
 User = get_user_model()
@@ -44,6 +44,8 @@ def name_of(person):
 
 
 # --- The record ---
+
+ANSWERS = {403: "403: not allowed", 404: "404: not theirs, or not there", 409: "409: too late"}
 
 
 class BySubject(OneOf):
@@ -80,9 +82,21 @@ def _used(column):
     return lambda: [(value, value.replace("_", " ")) for value in values_of(Event, column)]
 
 
+class ReadOnlyAdmin(DeskModelAdmin):
+    """Rows of the record: read, never written (S-28)."""
+
+    def get_readonly_fields(self, request, obj=None):
+        return [name for _, options in self.fieldsets for name in options["fields"]]
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        return super().change_view(request, object_id, form_url, extra_context)
+
+
 @admin.register(Event)
-class EventAdmin(DeskModelAdmin):
-    """The record: read, never written (S-28)."""
+class EventAdmin(ReadOnlyAdmin):
+    """Every change, with who made it and why."""
 
     related = ("actor", "on_behalf_of")
     list_display = ("at", "what", "about", "who", "channel", "why")
@@ -97,9 +111,6 @@ class EventAdmin(DeskModelAdmin):
         ("Chain", {"fields": ("seq", "previous_hash", "hash"), "classes": ("collapse",)}),
     )
 
-    def get_readonly_fields(self, request, obj=None):
-        return [name for _, options in self.fieldsets for name in options["fields"]]
-
     def get_search_results(self, request, queryset, search_term):
         text = search_term.strip()
         if not text:
@@ -107,17 +118,11 @@ class EventAdmin(DeskModelAdmin):
         try:
             return queryset.filter(batch_id=UUID(text)), False
         except ValueError:
-            found = User.objects.filter(username__iexact=text).values_list("pk", flat=True)
-            return queryset.filter(actor__in=list(found[:1])), False
+            return _by_actor(queryset, text), False
 
     def record_of(self, event):
         """The other events about the same row."""
         return record_url(subject=f"{event.subject_type}:{event.subject_id}")
-
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        if request.method not in ("GET", "HEAD"):
-            return HttpResponseNotAllowed(["GET", "HEAD"])
-        return super().change_view(request, object_id, form_url, extra_context)
 
     @admin.display(description="what")
     def what(self, event):
@@ -164,9 +169,42 @@ class EventAdmin(DeskModelAdmin):
         )
 
 
+def _by_actor(queryset, username):
+    found = User.objects.filter(username__iexact=username).values_list("pk", flat=True)
+    return queryset.filter(actor__in=list(found[:1]))
+
+
 def _said(values, name):
     value = values.get(name)
     return "—" if value in (None, "", [], {}) else str(value)
+
+
+@admin.register(Denial)
+class DenialAdmin(ReadOnlyAdmin):
+    """What somebody signed in asked for and did not get."""
+
+    related = ("actor",)
+    list_display = ("at", "who", "answer", "method", "path", "channel")
+    list_filter = (one_of("status", lambda: list(ANSWERS.items())),)
+    search_fields = ("actor__username",)
+    search_help_text = "The whole sign-in name of a person."
+    fieldsets = (
+        (None, {"fields": ("at", "answer", "method", "path")}),
+        ("Who", {"fields": ("who", "actor_roles")}),
+        ("From where", {"fields": ("channel", "request_id", "address")}),
+    )
+
+    def get_search_results(self, request, queryset, search_term):
+        text = search_term.strip()
+        return (_by_actor(queryset, text) if text else queryset), False
+
+    @admin.display(description="who")
+    def who(self, denial):
+        return name_of(denial.actor)
+
+    @admin.display(description="answer")
+    def answer(self, denial):
+        return ANSWERS[denial.status]
 
 
 # --- People ---

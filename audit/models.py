@@ -8,20 +8,40 @@ from django.db import models
 class AppendOnly(RuntimeError):
     """Somebody tried to change or delete what is already on record."""
 
+    def __init__(self, message="The record is only ever added to."):
+        super().__init__(message)
 
-class EventQuerySet(models.QuerySet):
+
+class OnlyAddedTo(models.Model):
+    """A row of the record: written once, never changed and never deleted (S-28)."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args, **kwargs):
+        if self.pk is not None:
+            raise AppendOnly
+        super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        raise AppendOnly
+
+
+class OnlyAddedToQuerySet(models.QuerySet):
+    def update(self, **kwargs):
+        raise AppendOnly
+
+    def delete(self):
+        raise AppendOnly
+
+
+class EventQuerySet(OnlyAddedToQuerySet):
     def about(self, subject):
         """Everything on record about one row, oldest first."""
         return self.filter(subject_type=subject._meta.label, subject_id=str(subject.pk)).order_by("seq")
 
-    def update(self, **kwargs):
-        raise AppendOnly("The record is only ever added to.")
 
-    def delete(self):
-        raise AppendOnly("The record is only ever added to.")
-
-
-class Event(models.Model):
+class Event(OnlyAddedTo):
     """One change of one subject, chained to the one before it by hash (S-27, S-29)."""
 
     subject_type = models.CharField(max_length=60)
@@ -67,10 +87,29 @@ class Event(models.Model):
     def __str__(self):
         return f"{self.subject_label}: {self.verb}"
 
-    def save(self, *args, **kwargs):
-        if self.pk is not None:
-            raise AppendOnly("The record is only ever added to.")
-        super().save(*args, **kwargs)
 
-    def delete(self, *args, **kwargs):
-        raise AppendOnly("The record is only ever added to.")
+class Denial(OnlyAddedTo):
+    """A request of somebody signed in that was refused: not allowed, not theirs, or too late (S-01, S-30)."""
+
+    at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    actor_roles = models.CharField(max_length=120, blank=True)
+    channel = models.CharField(max_length=20)
+    request_id = models.CharField(max_length=64, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=300)
+    status = models.PositiveSmallIntegerField()
+
+    objects = OnlyAddedToQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "refused request"
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["actor", "-id"], name="denial_actor"),
+            models.Index(fields=["status", "-id"], name="denial_status"),
+        ]
+
+    def __str__(self):
+        return f"{self.status} {self.method} {self.path}"

@@ -9,7 +9,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 
 from audit import context
-from audit.models import Event
+from audit.models import Denial, Event
 from audit.roles import role_names
 
 
@@ -62,6 +62,26 @@ def record(
     event.hash = event_hash(event)
     event.save(force_insert=True)
     return event
+
+
+def record_denial(*, by, at, method, path, status):
+    """
+    Put on record that a person was refused a page or a change (S-01, S-30).
+
+    :param status: the answer they got: 403, 404 or 409
+    """
+    origin = context.current()
+    return Denial.objects.create(
+        at=at,
+        actor=by,
+        actor_roles=role_names(by)[:120],
+        channel=origin.channel,
+        request_id=origin.request_id,
+        address=origin.address,
+        method=method[:10],
+        path=path[:300],
+        status=status,
+    )
 
 
 def event_hash(event):
