@@ -8,7 +8,7 @@ from django_q.models import Failure, Schedule
 from audit.admin import name_of
 from audit.admin_pages import DeskModelAdmin, RoleGate, change_url, one_of, pill
 from togai import statuses
-from togai.models import Delivery, DeliveryAttempt, Link, RemoteSnapshot
+from togai.models import Delivery, DeliveryAttempt, Drift, Link, RemoteSnapshot, Resolution
 
 
 class AttemptInline(RoleGate, admin.TabularInline):
@@ -90,6 +90,90 @@ class DeliveryAdmin(DeskModelAdmin):
     @admin.display(description="body")
     def body_text(self, delivery):
         return format_html("<pre>{}</pre>", bytes(delivery.body).decode())
+
+
+@admin.register(Resolution)
+class ResolutionAdmin(DeskModelAdmin):
+    """How two people closed deliveries. It is asked, confirmed and dropped on the delivery's own pages."""
+
+    related = ("delivery", "asked_by", "confirmed_by")
+    list_display = ("delivery_of", "verb", "state_of", "asked", "asked_at", "confirmed", "confirmed_at")
+    fields = readonly_fields = (
+        "delivery_of",
+        "verb",
+        "remote_id",
+        "reason",
+        "state_of",
+        "asked",
+        "asked_at",
+        "confirmed",
+        "confirmed_at",
+        "dropped_at",
+    )
+
+    def for_list(self, queryset):
+        return queryset.defer("reason", "delivery__body")
+
+    def view_on_site(self, obj):
+        return reverse("togai:delivery", args=[obj.delivery_id])
+
+    @admin.display(description="delivery")
+    def delivery_of(self, resolution):
+        return subject_link("togai.Delivery", resolution.delivery_id, str(resolution.delivery))
+
+    @admin.display(description="state")
+    def state_of(self, resolution):
+        if resolution.confirmed_at:
+            return pill("confirmed", "Confirmed")
+        return (
+            pill("withdrawn", "Dropped") if resolution.dropped_at else pill("waiting", "Waits for a second")
+        )
+
+    @admin.display(description="asked by")
+    def asked(self, resolution):
+        return name_of(resolution.asked_by)
+
+    @admin.display(description="confirmed by")
+    def confirmed(self, resolution):
+        return name_of(resolution.confirmed_by)
+
+
+@admin.register(Drift)
+class DriftAdmin(DeskModelAdmin):
+    """Where Togai's records differ from ours. Each is settled on the page of its deal."""
+
+    related = ("settled_by",)
+    list_display = ("field", "about", "state_of", "first_seen_at", "last_seen_at", "settled", "settled_at")
+    fields = readonly_fields = (
+        "field",
+        "about",
+        "ours",
+        "theirs",
+        "state_of",
+        "first_seen_at",
+        "last_seen_at",
+        "settled",
+        "settled_at",
+        "reason",
+    )
+
+    def for_list(self, queryset):
+        return queryset.defer("ours", "theirs", "reason")
+
+    @admin.display(description="about")
+    def about(self, drift):
+        name = drift.subject_type.rpartition(".")[2].lower()
+        return subject_link(drift.subject_type, drift.subject_id, f"{name} {drift.subject_id}")
+
+    @admin.display(description="state")
+    def state_of(self, drift):
+        if drift.settled_at is None:
+            return pill("attention", "Open")
+        return pill("done", drift.get_how_display() or "Settled")
+
+    @admin.display(description="settled by")
+    def settled(self, drift):
+        return name_of(drift.settled_by)
 
 
 @admin.register(RemoteSnapshot)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPResponse
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -95,12 +95,20 @@ def seconds_to_wait(header: str | None, *, now: datetime) -> float | None:
     if re.fullmatch(r"[0-9]{1,20}", text):
         seconds = float(text)
     else:
-        try:
-            when = parsedate_to_datetime(text)
-        except (ValueError, TypeError, OverflowError):
+        when = _moment(text)
+        if when is None:
             return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
+        seconds = (when - now).total_seconds()
     return min(max(seconds, 1.0), LONGEST_PAUSE)
+
+
+def _moment(header: str | None) -> datetime | None:
+    """The moment that a header names, or None."""
+    try:
+        when = parsedate_to_datetime(header or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return when.replace(tzinfo=when.tzinfo or UTC)
 
 
 class Page(NamedTuple):
@@ -264,10 +272,16 @@ class Gateway:
         self._clock = clock
         self._now = now
         self._token = token
+        self._skew: timedelta | None = None
         # The transport alone, no session: that would follow redirects, read proxies and a .netrc from the
         # environment (which silently replaces our Authorization), keep cookies, and read the whole body of a
         # redirect (R-18).
         self._adapter = _Adapter()
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far Togai's clock is ahead of ours, by the `Date` of its last answer; None before one."""
+        return self._skew
 
     # Writes
 
@@ -320,9 +334,10 @@ class Gateway:
         """
         Ask for something cheap, to learn whether calls make sense.
 
-        :raises TogaiError: if they do not
+        :raises TogaiError: if they do not; `ContractChanged` when somebody answers who is not Togai, such as
+            a proxy with a page of its own
         """
-        self._get(("accounts",), {"pageSize": "1"})
+        self._get(("accounts",), {"pageSize": "1"}).as_a_page(wire.RemoteAccount)
 
     def get_proposal(self, proposal_id: str) -> wire.RemoteProposal:
         """One proposal. :raises TogaiError: `ContractChanged` if it lacks what every proposal must have"""
@@ -514,6 +529,9 @@ class Gateway:
         # one would be printed with ours (S-20).
         if answer is None:
             raise trouble or Unconfirmed("The answer of Togai was lost.", reason="unknown")
+        said_at = _moment(answer.headers.get("Date"))
+        if said_at is not None:
+            self._skew = said_at - self._now()
         error = self._judge(answer, trouble)
         if error is not None:
             raise error

@@ -38,6 +38,7 @@ class Delivery(models.Model):
     class Kind(models.TextChoices):
         CREATE_PROPOSAL = "CREATE_PROPOSAL", "Create the proposal"
         DECIDE = "DECIDE", "Decide the proposal"
+        DECLINE_DUPLICATE = "DECLINE_DUPLICATE", "Decline a duplicate"
         CREATE_PURCHASE = "CREATE_PURCHASE", "Create the purchase"
         EDIT_ACCOUNT = "EDIT_ACCOUNT", "Edit the account"
 
@@ -51,7 +52,14 @@ class Delivery(models.Model):
         NEEDS_HUMAN = "NEEDS_HUMAN", "Needs a person"
 
     CREATES = (Kind.CREATE_PROPOSAL, Kind.CREATE_PURCHASE)
+    DECISIONS = (Kind.DECIDE, Kind.DECLINE_DUPLICATE)
     OPEN = (State.NOT_SENT, State.HELD, State.SENDING, State.UNKNOWN)
+    # `last_error` of what ended without Togai's word: taken back before it left, or closed by two people.
+    WITHDRAWN, DECLARED_ABSENT, ABANDONED = "withdrawn", "declared-absent", "abandoned"
+    # How the words begin that two people leave on what they abandoned; the subject shows them.
+    ABANDONED_BY = "Abandoned by "
+    # And of what may have left after the backup that was restored.
+    RESTORED = "restored"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=20, choices=Kind)
@@ -59,6 +67,8 @@ class Delivery(models.Model):
     subject_id = models.CharField(max_length=64)
     subject_label = models.CharField(max_length=200)
     revision = models.PositiveIntegerField()
+    # 1, and one more for each time two people declared the one before absent at Togai.
+    generation = models.PositiveSmallIntegerField(default=1)
     depends_on = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="dependants"
     )
@@ -76,6 +86,8 @@ class Delivery(models.Model):
     sends = models.PositiveSmallIntegerField(default=0)
     ambiguous_attempts = models.PositiveSmallIntegerField(default=0)
     misses = models.PositiveIntegerField(default=0)
+    # How often a worker ended in the middle of it (reliability.md 2.7, poison row).
+    deaths = models.PositiveSmallIntegerField(default=0)
     looks = models.PositiveIntegerField(default=0)
     looks_absent = models.PositiveSmallIntegerField(default=0)
     last_absent_at = models.DateTimeField(null=True, blank=True)
@@ -98,7 +110,8 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         constraints = [
             models.UniqueConstraint(
-                fields=["subject_type", "subject_id", "revision", "kind"], name="delivery_once_per_revision"
+                fields=["subject_type", "subject_id", "revision", "kind", "generation"],
+                name="delivery_once_per_revision",
             ),
             models.UniqueConstraint(
                 fields=["remote_id"],
@@ -147,6 +160,26 @@ class Delivery(models.Model):
             models.Index(fields=["kind", "-created_at", "-id"], name="delivery_kind"),
             models.Index(F("created_at").desc(), F("id").desc(), name="delivery_newest"),
         ]
+
+    @property
+    def is_settled(self):
+        """
+        Whether what waits behind it may go: Togai has confirmed it, it was taken back unsent, or two people
+        let it go.
+        """
+        let_go = self.last_error in (self.WITHDRAWN, self.ABANDONED)
+        return self.state == self.State.CONFIRMED or (self.state == self.State.REJECTED and let_go)
+
+    @property
+    def decided_id(self):
+        """Togai's id of the proposal that a decision is about; "" while its create has none."""
+        if self.kind == self.Kind.DECLINE_DUPLICATE:
+            return self.remote_id
+        return self.depends_on.remote_id if self.depends_on else ""
+
+    @property
+    def is_withdrawn(self):
+        return self.state == self.State.REJECTED and self.last_error == self.WITHDRAWN
 
     def __str__(self):
         return f"{self.get_kind_display()} · {self.subject_label}"
@@ -231,6 +264,29 @@ class Link(models.Model):
     # Nothing is sent before this moment: a 429, an open circuit or a refused token (reliability.md 2.6).
     closed_until = models.DateTimeField(null=True, blank=True)
     why = models.CharField(max_length=300, blank=True)
+    # Times that the line was tried in vain since it closed; each doubles the wait for the next.
+    probes = models.PositiveIntegerField(default=0)
+    # What the last minute brought, for the circuit.
+    recent_since = models.DateTimeField(null=True, blank=True)
+    recent_calls = models.PositiveIntegerField(default=0)
+    recent_failures = models.PositiveIntegerField(default=0)
+    # When the next call of any worker may leave: the one bucket that all share (T6).
+    next_call_at = models.DateTimeField(null=True, blank=True)
+    # When the next of them may leave that only follows what is sent.
+    next_follow_at = models.DateTimeField(null=True, blank=True)
+
+    # How far Togai's clock is ahead of ours, as its last answers say.
+    skew_seconds = models.IntegerField(default=0)
+
+    # A person stopped all sending (G-52).
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    paused_because = models.CharField(max_length=300, blank=True)
+    # After a restore: workers read and look, and send nothing until a person has signed (R-21).
+    look_only_since = models.DateTimeField(null=True, blank=True)
+    look_only_because = models.CharField(max_length=300, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="link_is_one_row")]
@@ -242,3 +298,89 @@ class Link(models.Model):
     def load(cls):
         """The row as it stands; an unsaved healthy one before the first call."""
         return cls.objects.filter(pk=1).first() or cls()
+
+    @property
+    def may_send(self):
+        """Whether no person and no restore forbids sending; the state of the line is another question."""
+        return self.paused_at is None and self.look_only_since is None
+
+
+class Resolution(models.Model):
+    """
+    What one person proposes about a delivery that no automatic path is left for, and another one confirms
+    (reliability.md 2.3).
+    """
+
+    class Verb(models.TextChoices):
+        LINK = "LINK", "Link to a Togai id"
+        DECLARE_ABSENT = "DECLARE_ABSENT", "Declare absent and send anew"
+        ABANDON = "ABANDON", "Abandon"
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="resolutions")
+    verb = models.CharField(max_length=20, choices=Verb)
+    remote_id = models.CharField(max_length=512, blank=True)
+    reason = models.TextField()
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField()
+    confirmed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    # Taken back by the one who asked, or refused by the other.
+    dropped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["delivery"],
+                condition=Q(confirmed_at__isnull=True, dropped_at__isnull=True),
+                name="resolution_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by__isnull=True) | ~Q(confirmed_by=F("asked_by")),
+                name="resolution_four_eyes",
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.get_verb_display()}: {self.delivery}"
+
+
+class Drift(models.Model):
+    """One field in which Togai's record differs from ours, until a person settles it (R-06, G-50)."""
+
+    class How(models.TextChoices):
+        ACCEPTED = "ACCEPTED", "Theirs was accepted"
+        REVISED = "REVISED", "A new revision was opened"
+        IGNORED = "IGNORED", "Ignored"
+        GONE = "GONE", "Equal again"
+
+    subject_type = models.CharField(max_length=60)
+    subject_id = models.CharField(max_length=64)
+    field = models.CharField(max_length=200)
+    ours = models.TextField(blank=True)
+    theirs = models.TextField(blank=True)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    settled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    how = models.CharField(max_length=10, choices=How, blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "drift"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject_type", "subject_id", "field"],
+                condition=Q(settled_at__isnull=True),
+                name="drift_one_open_per_field",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["subject_type", "settled_at", "subject_id"], name="drift_subject"),
+        ]
+
+    def __str__(self):
+        return f"{self.field} of {self.subject_type} {self.subject_id}"

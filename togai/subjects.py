@@ -24,6 +24,18 @@ class Listener(Protocol):
     def seen(self, subject_id, remote, *, at):
         """A later look at the record that this subject is bound to."""
 
+    def gone(self, subject_id, *, at):
+        """Two looks, a day apart, did not find the record that this subject is bound to."""
+
+    def twin_found(self, delivery, remote_id, *, at):
+        """Togai made this record too of one create; returns whether that is news."""
+
+    def twin_declined(self, delivery, *, at):
+        """What `twin_found` told of is over at Togai; the delivery's `remote_id` says which."""
+
+    def stale(self, delivery, *, at):
+        """Why this change is no longer wanted as it was meant, in words for the rep; "" while it is."""
+
 
 _listeners: dict[str, Listener] = {}
 

@@ -7,16 +7,20 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from audit.context import coming_from
-from togai import deliveries
+from togai import deliveries, restore
 from togai.models import Link, RemoteSnapshot
 from togai.worker import Worker
 
 # How long one wake-up keeps following what is about to become due, so that a person watching a page sees it
 # move.
 LINGER_SECONDS = 20
+# After so long a turn begins nothing new: a step that is cut off leaves a call in doubt (R-04).
+TURN_SECONDS = 120
 # How many queued messages one turn looks through.
 MOST_MESSAGES = 2000
 NAME = "togai.tasks.work"
+# How far back a night looks for twins.
+SWEPT = timedelta(days=7)
 
 _stopping = False
 
@@ -29,14 +33,18 @@ def stop_soon(*_):
 
 def work(*, sleep=time.sleep):
     """Do what is due, and stay a little for what is due in a moment."""
+    began = time.monotonic()
     with coming_from("worker"):
         _drop_equal_wake_ups()
-        worker = Worker()
+        worker = Worker(enough=lambda: _stopping or time.monotonic() - began > TURN_SECONDS)
         steps = worker.work()
         ends = time.monotonic() + LINGER_SECONDS
-        while not _stopping and time.monotonic() < ends and _soon():
+        while not worker.enough() and time.monotonic() < ends and _soon():
             sleep(1)
             steps += worker.work()
+        if not _stopping and worker.enough():
+            # The rest has a turn of its own, so that none comes near the time that the cluster gives a task.
+            deliveries.wake()
         return steps
 
 
@@ -51,11 +59,21 @@ def _drop_equal_wake_ups():
             message.delete()
 
 
+def sweep():
+    """Once a night: whether Togai made twins of what was sent twice in the last days (2.11: within a day)."""
+    with coming_from("worker"):
+        worker, now = Worker(), timezone.now()
+        if not worker.line_is_up():
+            return 0
+        return len(restore.sweep_duplicates(worker.gateway, since=now - SWEPT, at=now))
+
+
 def _soon():
+    now = timezone.now()
     link = Link.load()
-    if link.unreachable_since:
+    if link.unreachable_since and (link.closed_until is None or link.closed_until > now):
         return False
-    horizon = timezone.now() + timedelta(seconds=6)
+    horizon = now + timedelta(seconds=6)
     return (
         deliveries.due(horizon).exists() or RemoteSnapshot.objects.filter(next_poll_at__lte=horizon).exists()
     )

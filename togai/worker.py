@@ -15,10 +15,11 @@ from collections import Counter
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
-from togai import deliveries, errors
+from togai import deliveries, errors, line
+from togai.checkpoints import checkpoint
 from togai.gateway import Gateway
 from togai.models import Delivery, Link, RemoteSnapshot
 from togai.secret import Secret
@@ -35,37 +36,24 @@ REACHED = {
 }
 # Statuses after which nothing changes at Togai any more (togai.md 5.1).
 FINAL = {"PROPOSAL_DECLINED", "PROPOSAL_EXPIRED", "SUCCESS", "FAILURE"}
-# How soon an open record is looked at again after its status last moved.
-FOLLOW_LADDER = (2, 3, 5, 10, 20, 30, 60, 120, 300, 900)
+NIGHTLY, WEEKLY = timedelta(days=1), timedelta(days=7)
 STEPS_A_ROUND = 3
-# A refused token may lock the office out for half an hour (togai.md 2): ask again at most this often.
-AUTH_PAUSE = timedelta(minutes=6)
 
 
-def make_gateway():
-    """The gateway that the settings describe; refuses to call while a transaction is open (R-02)."""
+def make_gateway(*, follows=False):
+    """
+    The gateway that the settings describe; it keeps the pace that all workers share, and R-02.
+
+    :param follows: for calls that only follow what is sent, which leave most of the pace to others
+    """
     return Gateway(
         base_url=settings.TOGAI_BASE_URL,
         token=Secret(settings.TOGAI_API_TOKEN),
         connect_timeout=settings.TOGAI_CONNECT_TIMEOUT,
         read_timeout=settings.TOGAI_READ_TIMEOUT,
         deadline=settings.TOGAI_DEADLINE,
-        before_call=_before_call,
+        before_call=line.Pace(follows=follows),
     )
-
-
-_last_call = [0.0]
-
-
-def _before_call():
-    # The block that a test case wraps around a whole test is not ours, as Django's own `durable` sees it.
-    if any(not block._from_testcase for block in connection.atomic_blocks):
-        raise RuntimeError("No call to Togai inside a database transaction.")
-    # Evenly spaced calls stay below Togai's ten a second (togai.md 2).
-    wait = _last_call[0] + 1 / settings.TOGAI_REQUESTS_PER_SECOND - time.monotonic()
-    if wait > 0:
-        time.sleep(wait)
-    _last_call[0] = time.monotonic()
 
 
 class Conflict(errors.TogaiError):
@@ -73,13 +61,29 @@ class Conflict(errors.TogaiError):
 
 
 class Worker:
-    """One worker's hands: a gateway, a clock and a name on the claims."""
+    """
+    One worker's hands: a gateway, another one for following what is sent (the same if only one is given), a
+    clock and a name on the claims.
 
-    def __init__(self, gateway=None, *, clock=timezone.now, monotonic=time.monotonic, name=""):
+    :param enough: asked before each step; once it says so, no further one begins
+    """
+
+    def __init__(
+        self,
+        gateway=None,
+        *,
+        follower=None,
+        clock=timezone.now,
+        monotonic=time.monotonic,
+        name="",
+        enough=lambda: False,
+    ):
+        self.follower = follower or gateway or make_gateway(follows=True)
         self.gateway = gateway or make_gateway()
         self.clock = clock
         self.monotonic = monotonic
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self.enough = enough
 
     # --- deliveries ---
 
@@ -89,6 +93,7 @@ class Worker:
         """
         steps = 0
         deliveries.recover_expired_claims(at=self.clock())
+        deliveries.verify_restored(at=self.clock())
         if not self.line_is_up():
             return steps
         taken = Counter()
@@ -98,33 +103,33 @@ class Worker:
             if not todo:
                 break
             for pk in todo:
+                if steps >= most or self.enough():
+                    return steps
                 taken[pk] += 1
                 steps += bool(self.step(pk))
-                if not self.line_is_free():
+                if not self.line_is_up():
                     return steps
         return steps + self.follow_due()
 
-    def line_closed(self):
-        """Whether a refused token or a limit forbids any call for now."""
-        link = Link.load()
-        return bool(link.closed_until and link.closed_until > self.clock())
-
-    def line_is_free(self):
-        """Whether the last call got through; the next row need not pay for an outage."""
-        return Link.load().unreachable_since is None
+    def _reached(self, gateway=None):
+        line.reached(at=self.clock(), skew=(gateway or self.gateway).skew)
 
     def line_is_up(self):
         """Whether calls make sense now; in an outage one cheap read finds out, so that no row is charged."""
-        if self.line_closed():
+        link = Link.load()
+        if link.closed_until and link.closed_until > self.clock():
             return False
-        if self.line_is_free():
+        if link.unreachable_since is None:
             return True
         try:
             self.gateway.probe()
-        except errors.TogaiError as error:
-            self._note(error)
+        except errors.ContractChanged:
+            line.failed(at=self.clock(), why="What answers in Togai's place is not Togai.")
             return False
-        deliveries.reached(at=self.clock())
+        except errors.TogaiError as error:
+            line.note(error, at=self.clock())
+            return False
+        self._reached()
         return True
 
     def step(self, delivery_id):
@@ -132,35 +137,45 @@ class Worker:
         Claim one row and send it or look for it. Returns the `Delivery`, or None when it was not ours to
         take.
         """
-        claimed_at = self.monotonic()
-        delivery = deliveries.claim(delivery_id, worker=self.name, at=self.clock())
-        if delivery is None:
-            return None
-        if delivery.attempt.purpose == "LOOK":
-            self._look(delivery)
-        else:
-            self._send(delivery, claimed_at)
-        log.info(
-            "delivery %s %s: %s %s", delivery.kind, delivery.pk, delivery.attempt.outcome, delivery.last_error
-        )
+        with deliveries.alone_with(delivery_id) as alone:
+            claimed_at = self.monotonic()
+            delivery = deliveries.claim(delivery_id, worker=self.name, at=self.clock()) if alone else None
+            if delivery is None:
+                return None
+            log.info("delivery.claimed", extra=_told(delivery))
+            if delivery.attempt.purpose == "LOOK":
+                self._look(delivery)
+            else:
+                self._send(delivery, claimed_at)
+        took = round((self.monotonic() - claimed_at) * 1000)
+        log.info("delivery.finished", extra=_told(delivery) | {"ms": took})
         return delivery
 
     def _send(self, delivery, claimed_at):
-        if delivery.kind == Kind.DECIDE and not self._may_decide(delivery):
+        why = listener_for(delivery.subject_type).stale(delivery, at=self.clock())
+        if why:
+            deliveries.hold(delivery, None, at=self.clock(), because=why)
+            return
+        if delivery.kind in Delivery.DECISIONS and not self._may_decide(delivery):
             return
         # Our own claim, on our own clock, never the row's (R-11): a worker that slept does not send.
         left = settings.TOGAI_CLAIM_SECONDS - (self.monotonic() - claimed_at)
         if left < settings.TOGAI_DEADLINE + 5:
-            late = errors.NotSent("The worker was too late to send this.", reason="late")
-            deliveries.not_sent(delivery, late, at=self.clock(), retry_at=self.clock())
+            deliveries.give_back(delivery, at=self.clock(), why="The worker was too late to send this.")
+            return
+        # Read at the last moment: a pause takes effect within a second (G-52).
+        if not Link.load().may_send:
+            deliveries.give_back(delivery, at=self.clock(), why="Sending was stopped.")
             return
         try:
+            checkpoint("send.before")
             remote = self._call(delivery)
+            checkpoint("send.after")
         except errors.TogaiError as error:
-            self._note(error)
+            line.note(error, at=self.clock())
             self._not_done(delivery, error)
         else:
-            deliveries.reached(at=self.clock())
+            self._reached()
             self._done(delivery, remote)
 
     def _call(self, delivery):
@@ -171,17 +186,19 @@ class Worker:
             return self.gateway.create_purchase(account_id=delivery.account_id, body=body)
         if delivery.kind == Kind.EDIT_ACCOUNT:
             return self.gateway.update_account(account_id=delivery.account_id, body=body)
-        return self.gateway.update_proposal_status(proposal_id=delivery.depends_on.remote_id, body=body)
+        return self.gateway.update_proposal_status(proposal_id=delivery.decided_id, body=body)
 
     def _may_decide(self, delivery):
         """Read before deciding (R-24): True when Togai still waits for this decision."""
         try:
-            remote = self.gateway.get_proposal(delivery.depends_on.remote_id)
+            checkpoint("read.before")
+            remote = self.gateway.get_proposal(delivery.decided_id)
+            checkpoint("read.after")
         except errors.TogaiError as error:
-            self._note(error)
+            line.note(error, at=self.clock())
             self._read_failed(delivery, error)
             return False
-        deliveries.reached(at=self.clock())
+        self._reached()
         if remote.status == "PROPOSAL_ACTIVE":
             return True
         self._settle_decision(delivery, remote, how="Togai had already done so.")
@@ -199,7 +216,9 @@ class Worker:
 
     def _settle_decision(self, delivery, remote, *, how):
         """Close a decision by what Togai's record says (R-24, R-25)."""
-        if remote.status in REACHED[delivery.direction]:
+        is_twin = delivery.kind == Kind.DECLINE_DUPLICATE
+        # A twin that has expired harms nobody either.
+        if remote.status in REACHED[delivery.direction] or (is_twin and remote.status == "PROPOSAL_EXPIRED"):
             deliveries.confirm(delivery, remote, at=self.clock(), how=how)
             return
         message = (
@@ -208,10 +227,11 @@ class Worker:
         )
         error = Conflict(message, reason="conflict", raw=remote.raw)
         deliveries.ask_a_person(delivery, at=self.clock(), message=message, error=error)
-        deliveries.follow(delivery, remote, at=self.clock())
+        if not is_twin:
+            deliveries.follow(delivery, remote, at=self.clock())
 
     def _done(self, delivery, remote):
-        if delivery.kind == Kind.DECIDE and remote.status not in REACHED[delivery.direction]:
+        if delivery.kind in Delivery.DECISIONS and remote.status not in REACHED[delivery.direction]:
             # The vendor's own sample answers 200 with the old status: read again before believing either.
             stale = errors.Unconfirmed(
                 f"Togai answered, but still says {remote.status}.", reason="stale-status"
@@ -237,7 +257,9 @@ class Worker:
         elif isinstance(error, errors.Clash):
             deliveries.doubt(delivery, error, at=now, look_at=now)
         else:
-            deliveries.doubt(delivery, error, at=now, look_at=now + deliveries.EARLY_LOOK)
+            deliveries.doubt(
+                delivery, error, at=now, look_at=now + _seconds(settings.TOGAI_EARLY_LOOK_SECONDS)
+            )
 
     def _refused(self, delivery, error):
         """
@@ -245,14 +267,16 @@ class Worker:
         it.
         """
         message = error.remote_message or "Togai refused this without saying why."
-        if delivery.ambiguous_attempts or delivery.kind == Kind.DECIDE:
-            deliveries.doubt(delivery, error, at=self.clock(), look_at=self.clock(), adds_doubt=False)
+        if delivery.ambiguous_attempts or delivery.kind in Delivery.DECISIONS:
+            deliveries.doubt(
+                delivery, error, at=self.clock(), look_at=self.clock(), adds_doubt=False, learned=message
+            )
         else:
             deliveries.reject(delivery, error, at=self.clock(), message=message)
 
     def _missing(self, delivery, error):
         """404: find out whether the account is gone or the endpoint is (reliability.md 2.6)."""
-        if delivery.kind == Kind.DECIDE:
+        if delivery.kind in Delivery.DECISIONS:
             deliveries.doubt(delivery, error, at=self.clock(), look_at=self.clock(), adds_doubt=False)
             return
         try:
@@ -261,7 +285,7 @@ class Worker:
             error.remote_message = f"Togai does not know the account {delivery.account_id}."
             self._refused(delivery, error)
         except errors.TogaiError as later:
-            self._note(later)
+            line.note(later, at=self.clock())
             deliveries.not_sent(
                 delivery, _as_not_sent(later), at=self.clock(), retry_at=self._retry_at(delivery, later)
             )
@@ -274,37 +298,20 @@ class Worker:
             )
 
     def _retry_at(self, delivery, error):
-        """When to try again: what Togai asked for, else doubling with jitter up to five minutes."""
+        """When to try again: what Togai asked for, else doubling with jitter up to the longest wait."""
         if isinstance(error, errors.Busy) and error.retry_after:
             return self.clock() + timedelta(seconds=error.retry_after)
-        ceiling = min(300, 5 * 2 ** min(delivery.misses, 6))
+        doubling = settings.TOGAI_BUSY_PAUSE_SECONDS * 2 ** min(delivery.misses, 20)
+        ceiling = min(settings.TOGAI_LONGEST_WAIT_SECONDS, doubling)
         # Full jitter spreads a crowd of workers; nothing here needs unpredictability.
         return self.clock() + timedelta(seconds=1 + random.uniform(0, ceiling))  # noqa: S311
-
-    def _note(self, error):
-        """Keep the state of the line: who else should not call now, and since when people should know."""
-        now = self.clock()
-        if isinstance(error, errors.SignInRefused):
-            deliveries.unreachable(
-                at=now,
-                why="Togai refuses our token. An administrator has to renew it.",
-                closed_until=now + AUTH_PAUSE,
-            )
-        elif isinstance(error, errors.Busy):
-            pause = timedelta(seconds=error.retry_after or 5)
-            deliveries.unreachable(at=now, why="Togai asks us to slow down.", closed_until=now + pause)
-        elif (
-            isinstance(error, errors.NotSent)
-            and not isinstance(error, errors.Forbidden)
-            and error.reason != "local"
-        ):
-            deliveries.unreachable(at=now, why="Togai cannot be reached.")
 
     # --- looks ---
 
     def _look(self, delivery):
+        checkpoint("look.before")
         try:
-            if delivery.kind == Kind.DECIDE:
+            if delivery.kind in Delivery.DECISIONS:
                 self._look_at_decision(delivery)
             elif delivery.kind == Kind.EDIT_ACCOUNT:
                 self._look_at_account(delivery)
@@ -318,13 +325,13 @@ class Worker:
                 message="Togai no longer knows what this change is about.",
             )
         except errors.TogaiError as error:
-            self._note(error)
+            line.note(error, at=self.clock())
             wait = timedelta(minutes=min(60, 2 ** min(delivery.looks, 6)))
             deliveries.look_again(
                 delivery, at=self.clock(), look_at=self.clock() + wait, learned=str(error), error=error
             )
         else:
-            deliveries.reached(at=self.clock())
+            self._reached()
 
     def _look_for_create(self, delivery):
         proposal = delivery.kind == Kind.CREATE_PROPOSAL
@@ -344,13 +351,12 @@ class Worker:
                     matches.append(row)
                 elif full.idempotency_key is None:
                     keyless.append(row)
+        checkpoint("look.after")
         if matches:
             matches.sort(key=lambda row: row.created_at)
             how = f"Confirmed by a check at {self.clock():%H:%M:%S} UTC."
-            if len(matches) > 1:
-                extra = ", ".join(row.id for row in matches[1:])
-                how += f" Togai holds duplicates that nobody here can approve: {extra}."
-            deliveries.confirm(delivery, get(matches[0].id), at=self.clock(), how=how)
+            twins = [row.id for row in matches[1:]]
+            deliveries.confirm(delivery, get(matches[0].id), at=self.clock(), how=how, twins=twins)
         elif keyless:
             found = ", ".join(row.id for row in keyless)
             deliveries.ask_a_person(
@@ -362,12 +368,13 @@ class Worker:
             self._absent(delivery)
 
     def _in_window(self, delivery, created_at):
-        """Whether a remote record may stem from our sends (reliability.md 2.8, 3)."""
-        slack = timedelta(minutes=2)
+        """Whether a remote record may stem from our sends, by Togai's clock (reliability.md 2.7, 2.8)."""
+        slack = timedelta(minutes=2) + abs(self.gateway.skew or timedelta())
         return created_at is None or delivery.created_at - slack <= created_at <= self.clock() + slack
 
     def _look_at_decision(self, delivery):
-        remote = self.gateway.get_proposal(delivery.depends_on.remote_id)
+        remote = self.gateway.get_proposal(delivery.decided_id)
+        checkpoint("look.after")
         if remote.status == "PROPOSAL_ACTIVE":
             self._absent(delivery)
         else:
@@ -377,6 +384,7 @@ class Worker:
 
     def _look_at_account(self, delivery):
         remote = self.gateway.get_account(delivery.account_id)
+        checkpoint("look.after")
         if remote.shows(bytes(delivery.body)):
             deliveries.confirm(delivery, remote, at=self.clock(), how="Confirmed by a check.")
         else:
@@ -385,26 +393,22 @@ class Worker:
     def _absent(self, delivery):
         """Not there (yet): count it, and after two counted absences decide whether it may be sent again."""
         now = self.clock()
-        quarantine_ends = delivery.in_doubt_since + timedelta(seconds=settings.TOGAI_QUARANTINE_SECONDS)
+        # Each send has a quarantine of its own: the last one may be applied as late as the first.
+        since = max(filter(None, (delivery.in_doubt_since, deliveries.last_sent_at(delivery))))
+        quarantine_ends = since + _seconds(settings.TOGAI_QUARANTINE_SECONDS)
         if now < quarantine_ends:
             # A look may find before the quarantine ends, but not conclude.
             deliveries.look_again(delivery, at=now, look_at=quarantine_ends, learned="Not found yet.")
             return
-        proven = delivery.last_absent_at and now - delivery.last_absent_at >= deliveries.BETWEEN_ABSENCES
+        apart = _seconds(settings.TOGAI_ABSENCE_SECONDS)
+        proven = delivery.last_absent_at and now - delivery.last_absent_at >= apart
         if not (delivery.looks_absent >= 1 and proven):
-            step = min(delivery.looks_absent, len(deliveries.LOOK_LADDER) - 1)
-            deliveries.look_again(
-                delivery,
-                at=now,
-                look_at=now + deliveries.LOOK_LADDER[step],
-                learned="Not found.",
-                absent=True,
-            )
-        elif delivery.last_error in (errors.Refused.__name__, errors.Missing.__name__):
-            deliveries.reject(delivery, None, at=now, message=delivery.last_message)
-        elif (
-            delivery.sends < deliveries.SEND_LIMITS[delivery.kind]
-            and now - delivery.in_doubt_since < deliveries.LONGEST_DOUBT
+            look_at = now + _step(settings.TOGAI_LOOK_LADDER, delivery.looks_absent)
+            deliveries.look_again(delivery, at=now, look_at=look_at, learned="Not found.", absent=True)
+        elif delivery.last_error in deliveries.REFUSALS:
+            self._refused_for_good(delivery)
+        elif delivery.sends < deliveries.most_sends(delivery.kind) and (
+            now - delivery.in_doubt_since < _seconds(settings.TOGAI_LONGEST_DOUBT_SECONDS)
         ):
             deliveries.send_again(delivery, at=now, learned="Two checks did not find it at Togai.")
         else:
@@ -414,6 +418,14 @@ class Worker:
                 message="It was sent, but two checks do not find it at Togai. Compare by hand.",
             )
 
+    def _refused_for_good(self, delivery):
+        if delivery.kind in Delivery.DECISIONS:
+            # What waits behind it, such as the next revision, must not go, and must not be lost either.
+            message = f"Togai does not take this decision: {delivery.last_message}"
+            deliveries.ask_a_person(delivery, at=self.clock(), message=message)
+        else:
+            deliveries.reject(delivery, None, at=self.clock(), message=delivery.last_message)
+
     # --- following ---
 
     def follow_due(self, *, most=50):
@@ -421,40 +433,47 @@ class Worker:
         due = RemoteSnapshot.objects.filter(next_poll_at__lte=self.clock()).order_by("next_poll_at")[:most]
         read = 0
         for snapshot in due:
+            if self.enough():
+                break
             self.follow(snapshot)
             read += 1
-            if not self.line_is_free():
+            # What people wait for goes first, and a line that is down is not tried record by record.
+            if not self.line_is_up() or deliveries.due(self.clock()).exists():
                 break
         return read
 
     def follow(self, snapshot):
         """Read one remote record again and tell its subject when anything about it moved."""
         now = self.clock()
-        polls, changed = snapshot.polls + 1, False
+        polls, changed, gone = snapshot.polls + 1, False, False
         try:
+            checkpoint("follow.before")
             remote = self._read(snapshot)
+            checkpoint("follow.after")
         except errors.Missing:
             snapshot.missing_since = snapshot.missing_since or now
             snapshot.last_error = "Togai does not find this record any more."
+            gone = now - snapshot.missing_since >= _seconds(settings.TOGAI_MISSING_SECONDS)
         except errors.TogaiError as error:
-            self._note(error)
+            line.note(error, at=self.clock())
             snapshot.last_error = str(error)[:300]
         else:
-            deliveries.reached(at=self.clock())
+            self._reached(self.follower)
             if remote.status != snapshot.status:
                 polls = 0
             changed = remote.raw != snapshot.raw
             snapshot.status, snapshot.raw, snapshot.fetched_at = remote.status, remote.raw, now
             snapshot.missing_since, snapshot.last_error = None, ""
-        wait = FOLLOW_LADDER[min(polls, len(FOLLOW_LADDER) - 1)]
-        final = snapshot.status in FINAL and not snapshot.last_error
         snapshot.polls = polls
-        snapshot.next_poll_at = None if final else now + timedelta(seconds=wait)
+        snapshot.next_poll_at = _next_poll(snapshot, at=now)
         # What the subject shows and what is kept as last seen are one fact.
         with transaction.atomic():
             if changed:
                 listener_for(snapshot.subject_type).seen(snapshot.subject_id, remote, at=now)
+            if gone:
+                listener_for(snapshot.subject_type).gone(snapshot.subject_id, at=now)
             snapshot.save()
+        checkpoint("follow.committed")
 
     def _read(self, snapshot):
         """
@@ -462,20 +481,61 @@ class Worker:
         documented, so the status that is not a proposal's wins (togai.md 5.1).
         """
         if snapshot.kind == Kind.CREATE_PURCHASE:
-            return self.gateway.get_purchase(snapshot.remote_id)
+            return self.follower.get_purchase(snapshot.remote_id)
         try:
-            proposal = self.gateway.get_proposal(snapshot.remote_id)
+            proposal = self.follower.get_proposal(snapshot.remote_id)
         except errors.Missing:
-            return self.gateway.get_purchase(snapshot.remote_id)
+            return self.follower.get_purchase(snapshot.remote_id)
         if proposal.status == "PROPOSAL_ACTIVE" or proposal.status in FINAL - {"SUCCESS"}:
             return proposal
         try:
-            purchase = self.gateway.get_purchase(snapshot.remote_id)
+            purchase = self.follower.get_purchase(snapshot.remote_id)
         except errors.TogaiError as error:
             if isinstance(error, (errors.NotSent, errors.SignInRefused)):
                 raise
             return proposal
         return proposal if purchase.status.startswith("PROPOSAL_") else purchase
+
+
+def _told(delivery):
+    """The fields of a line of the log about a step: numbers, names and ids; nothing that anybody wrote."""
+    attempt = delivery.attempt
+    return {
+        "delivery_id": str(delivery.pk),
+        "kind": delivery.kind,
+        "purpose": attempt.purpose,
+        "attempt": attempt.number,
+        "outcome": attempt.outcome,
+        "state": delivery.state,
+        "error": delivery.last_error,
+        "http_status": attempt.http_status,
+        "sends": delivery.sends,
+        "looks": delivery.looks,
+        "worker": attempt.worker,
+        "release": attempt.release,
+    }
+
+
+def _next_poll(snapshot, *, at):
+    """When a record is read again: soon while it may move, ever more rarely after its end, then never."""
+    if snapshot.missing_since:
+        pause = _seconds(settings.TOGAI_MISSING_SECONDS)
+        return None if at - snapshot.missing_since >= pause else at + pause
+    if snapshot.status not in FINAL or snapshot.last_error:
+        return at + _step(settings.TOGAI_FOLLOW_LADDER, snapshot.polls)
+    if snapshot.polls < settings.TOGAI_FOLLOW_NIGHTS:
+        return at + NIGHTLY
+    after_that = snapshot.polls - settings.TOGAI_FOLLOW_NIGHTS
+    return at + WEEKLY if after_that < settings.TOGAI_FOLLOW_WEEKS else None
+
+
+def _seconds(number):
+    return timedelta(seconds=number)
+
+
+def _step(ladder, number):
+    """The wait after `number` of them; from the last step on it stays the same."""
+    return _seconds(ladder[min(number, len(ladder) - 1)])
 
 
 def _as_not_sent(error):

@@ -46,21 +46,40 @@ def refused_connection():
 
 class FakeTogai:
     """
-    Proposals and purchases of one organisation.
+    Proposals, purchases and accounts of one organisation.
 
     `next_answers` holds what happens to the next writes: "ok", "lost" (applied, then the answer times out),
-    "dropped" (not applied, times out), "down" (refused connection), a status such as 400 (not applied), or
-    "stale" (applied, but the answer still shows the old status).
+    "dropped" (not applied, times out), "down" (refused connection), a status such as 400 (not applied),
+    "applied 500" (applied, and answered so all the same), "stale" (applied, but the answer still shows the
+    old status), "garbage" and "empty" (applied, and the 200 cannot be read), "other account" (applied, and
+    the answer speaks of somebody else's), "late" (times out, applied after `late_by`) or "lagging" (applied,
+    times out, and reads show it only after `lag`).
+
+    `next_reads` holds the same for the next reads: "ok", "down", "timeout", "garbage" or a status.
+
+    `writes` is every write that arrived, `applied` every one that changed something.
     """
 
-    def __init__(self, clock):
+    def __init__(self, clock, *, honours_keys=False, guards_decisions=True):
         self.clock = clock
+        self.honours_keys = honours_keys
+        self.guards_decisions = guards_decisions
+        self.late_by = timedelta(minutes=4)
+        self.lag = timedelta(minutes=4)
+        self.shows_keys = True
+        self.reads_fail_with = None
+        self.forget()
+
+    def forget(self):
+        """As on the first day."""
         self.records = {}
         self.writes = []
+        self.applied = []
         self.reads = []
         self.next_answers = []
-        self.reads_fail_with = None
-        self.shows_keys = True
+        self.next_reads = []
+        self._late = []
+        self._lagging = {}
         self.ids = count(1)
 
     def __enter__(self):
@@ -87,46 +106,82 @@ class FakeTogai:
         """The bodies of all decisions that arrived."""
         return [body for method, path, body in self.writes if path.endswith("update_status")]
 
+    def catch_up(self):
+        """Apply what was to be applied late and whose time has come."""
+        due = [late for late in self._late if late[0] <= self.clock()]
+        self._late = [late for late in self._late if late[0] > self.clock()]
+        for _, method, parts, body in due:
+            self._apply(method, parts, body)
+
     # --- behaviour ---
 
     def _answer(self, request):
-        parts = urlsplit(request.url).path.strip("/").split("/")
-        if request.method == "GET":
+        return self.answer(request.method, request.url, request.body)
+
+    def answer(self, method, url, body=None):
+        """
+        What Togai does with one request: (status, headers, text).
+
+        :raises requests.RequestException: where the scripted fate is no answer at all
+        """
+        parts = urlsplit(url).path.strip("/").split("/")
+        self.catch_up()
+        if method == "GET":
             self.reads.append("/".join(parts))
-            if self.reads_fail_with == "down":
-                raise refused_connection()
-            if self.reads_fail_with:
-                return self.reads_fail_with, {}, json.dumps({"message": "scripted"})
-            return self._read(parts)
+            return self._answer_read(parts)
         fate = self.next_answers.pop(0) if self.next_answers else "ok"
         if fate == "down":
             raise refused_connection()
-        self.writes.append((request.method, "/".join(parts), bytes(request.body)))
+        self.writes.append((method, "/".join(parts), bytes(body)))
         if isinstance(fate, int):
             headers = {"Retry-After": "7"} if fate == 429 else {}
             return fate, headers, json.dumps({"message": f"Togai says {fate}."})
         if fate == "dropped":
             raise requests.ReadTimeout
-        before = dict(self.records.get(parts[1], {}))
-        record = self._apply(request.method, parts, json.loads(request.body))
-        if fate == "lost":
+        if fate == "late":
+            self._late.append((self.clock() + self.late_by, method, parts, json.loads(body)))
             raise requests.ReadTimeout
+        before = dict(self.records.get(parts[1], {}))
+        record = self._apply(method, parts, json.loads(body))
+        if fate == "lagging" and isinstance(record, dict):
+            self._lagging[record["id"]] = (self.clock() + self.lag, before or None)
+        if fate in ("lost", "lagging"):
+            raise requests.ReadTimeout
+        if isinstance(fate, str) and fate.startswith("applied "):
+            return int(fate.removeprefix("applied ")), {}, json.dumps({"message": "Something went wrong."})
+        if fate in ("garbage", "empty"):
+            return 200, {}, "<html>Welcome</html>" if fate == "garbage" else ""
         if isinstance(record, int):
             return record, {}, json.dumps({"message": "This cannot be decided any more."})
+        if fate == "other account":
+            # A decision's answer is told apart by its id, a create's by its account.
+            return 200, {}, json.dumps(record | {"id": "purchase.0", "accountId": "somebody-else"})
         return 200, {}, json.dumps(before if fate == "stale" else record)
 
     def _apply(self, method, parts, body):
+        known = set(self.records)
+        record = self._applied(method, parts, body)
+        is_create = parts[-1] in ("purchases", "purchase_proposals")
+        if isinstance(record, dict) and not (is_create and record["id"] in known):
+            self.applied.append(("/".join(parts), body, record["id"]))
+        return record
+
+    def _applied(self, method, parts, body):
         if method == "PATCH":
             self.records.setdefault(parts[1], {"id": parts[1]}).update(body)
             return self.records[parts[1]]
         if parts[-1] == "update_status":
             record = self.records[parts[1]]
-            if record["status"] != "PROPOSAL_ACTIVE":
+            if self.guards_decisions and record["status"] != "PROPOSAL_ACTIVE":
                 return 400
             record["status"] = {"APPROVE": "PROPOSAL_APPROVED", "DECLINE": "PROPOSAL_DECLINED"}[
                 body["status"]
             ]
             return record
+        if self.honours_keys:
+            for earlier in self.records.values():
+                if earlier.get("idempotencyKey") == body["idempotencyKey"]:
+                    return earlier
         proposal = parts[-1] == "purchase_proposals"
         record = body | {
             "id": f"purchase.{next(self.ids)}",
@@ -140,15 +195,34 @@ class FakeTogai:
         self.records[record["id"]] = record
         return record
 
+    def _answer_read(self, parts):
+        fate = self.next_reads.pop(0) if self.next_reads else self.reads_fail_with
+        if fate == "down":
+            raise refused_connection()
+        if fate == "timeout":
+            raise requests.ReadTimeout
+        if fate == "garbage":
+            return 200, {}, "<html>Welcome</html>"
+        if fate and fate != "ok":
+            return fate, {}, json.dumps({"message": "scripted"})
+        return self._read(parts)
+
+    def _shown(self, record):
+        """A record as reads show it now; None while they do not yet."""
+        until, before = self._lagging.get(record["id"], (None, None))
+        return before if until and self.clock() < until else record
+
     def _read(self, parts):
         if parts[0] in ("purchase_proposals", "purchases") or (parts[0] == "accounts" and len(parts) == 2):
             record = self.records.get(parts[1])
+            record = record and self._shown(record)
             if record is None:
                 return 404, {}, json.dumps({"message": "Not found"})
             return 200, {}, json.dumps(record)
         if parts == ["accounts"]:
             return 200, {}, json.dumps({"data": []})
-        rows = [record for record in self.records.values() if record.get("accountId") == parts[1]]
+        shown = [self._shown(record) for record in self.records.values()]
+        rows = [record for record in shown if record and record.get("accountId") == parts[1]]
         if not self.shows_keys:
             rows = [{name: value for name, value in row.items() if name != "idempotencyKey"} for row in rows]
         return 200, {}, json.dumps({"data": rows, "nextToken": None})

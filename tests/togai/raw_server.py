@@ -1,6 +1,7 @@
 """A Togai of raw bytes, for stories that need a real socket: resets, stalls, drips and broken answers."""
 
 import contextlib
+import select
 import socket
 import struct
 import threading
@@ -61,6 +62,20 @@ def drips(raw: bytes, drop: bytes) -> Script:
     return play
 
 
+def drips_slowly(raw: bytes, drop: bytes, pause: float) -> Script:
+    """As `drips`, with a pause after each piece, so that no limit of size ends it."""
+
+    def play(peer: socket.socket) -> None:
+        peer.sendall(raw)
+        while True:
+            peer.sendall(drop)
+            # Readable only when the client leaves.
+            if select.select([peer], [], [], pause)[0]:
+                return
+
+    return play
+
+
 class RawTogai:
     """One script per connection, the last one for all that follow; `requests` holds what arrived."""
 
@@ -102,7 +117,10 @@ def _whole_request(peer: socket.socket) -> bytes:
         if line.lower().startswith(b"content-length:"):
             wanted = int(line.partition(b":")[2])
     while len(body) < wanted:
-        body += peer.recv(4096)
+        piece = peer.recv(4096)
+        if not piece:
+            raise ConnectionError("The client left.")
+        body += piece
     return head + b"\r\n\r\n" + body
 
 

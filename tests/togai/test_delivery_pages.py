@@ -13,7 +13,7 @@ from audit.refusals import NotAllowed, WrongStatus
 from audit.roles import Role
 from tests.factories import NOON, AccountFactory, administrator, finance, person, rep, submitted
 from togai import services
-from togai.models import Delivery, DeliveryAttempt
+from togai.models import Delivery, DeliveryAttempt, Link
 
 pytestmark = pytest.mark.django_db
 
@@ -244,6 +244,66 @@ def test_only_what_is_in_doubt_is_looked_up(client, delivery, state):
     assert not Event.objects.about(delivery).exists()
 
 
+def ask(delivery, by, seconds=0):
+    return services.look_now(delivery_id=delivery.pk, by=by, at=NOON + timedelta(seconds=seconds))
+
+
+def test_a_person_has_togai_asked_six_times_a_minute_about_one_deal(delivery):
+    """S-37: counted in the record, which all processes share; others and other deals are not in the way."""
+    in_doubt(delivery)
+    somebody, colleague = finance(), finance()
+    for second in (0, 10, 20, 30, 40, 50):
+        ask(delivery, somebody, second)
+    with pytest.raises(services.TooOften, match=r"6 times within a minute; wait 1 second\.") as refused:
+        ask(delivery, somebody, 59)
+    assert refused.value.retry_after == 1
+    with pytest.raises(services.TooOften) as refused:
+        ask(delivery, somebody, 51)
+    assert refused.value.retry_after == 9
+    ask(delivery, colleague, 59)
+    submitted()
+    ask(in_doubt(Delivery.objects.exclude(pk=delivery.pk).get()), somebody, 59)
+    # The first of the six is a minute old: there is room for one.
+    ask(delivery, somebody, 60)
+    with pytest.raises(services.TooOften):
+        ask(delivery, somebody, 61)
+    assert Event.objects.about(delivery).filter(verb="look_now").count() == 8
+
+
+def test_all_deliveries_of_a_deal_count_together(delivery):
+    """S-37: the limit is per deal, not per row."""
+    in_doubt(delivery)
+    fields = {name: getattr(delivery, name) for name in ("subject_type", "subject_id", "account_id", "body")}
+    other = Delivery.objects.create(
+        kind="DECIDE",
+        state="UNKNOWN",
+        revision=1,
+        idempotency_key="another",
+        next_at=NOON,
+        created_at=NOON,
+        **fields,
+    )
+    somebody = finance()
+    for _ in range(3):
+        ask(delivery, somebody)
+        ask(other, somebody)
+    with pytest.raises(services.TooOften):
+        ask(other, somebody)
+
+
+def test_who_asks_too_often_reads_when_to_come_back(client, delivery):
+    """S-37: 429, Retry-After and one plain sentence; nothing is put on record."""
+    in_doubt(delivery)
+    client.force_login(finance())
+    for _ in range(services.MOST_LOOKS):
+        assert client.post(at(delivery, "look-now/")).status_code == 303
+    answer = client.post(at(delivery, "look-now/"))
+    assert answer.status_code == 429
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert f"wait {answer['Retry-After']} second" in answer.content.decode()
+    assert Event.objects.about(delivery).filter(verb="look_now").count() == services.MOST_LOOKS
+
+
 def test_a_held_delivery_goes_on_when_an_administrator_lets_it(client, delivery):
     put(delivery, state="HELD", held_because="The scope is missing.")
     admin = administrator()
@@ -308,6 +368,8 @@ def test_the_list_costs_the_same_queries_for_5_and_50_rows(client, delivery, dja
             accounts.edit(account_id=account.pk, by=admin, at=NOON, fields={"name": "Other"}, version=1)
 
     edits(4)
+    # As it is once a worker has called Togai.
+    Link.objects.create()
     client.force_login(finance())
     client.get(LIST)
     with CaptureQueriesContext(connection) as few:
@@ -353,7 +415,7 @@ def test_the_list_reads_what_it_shows_and_no_more(client, delivery, query):
         pages = [
             row["sql"]
             for row in asked.captured_queries
-            if "ORDER BY" in row["sql"] and "togai_delivery" in row["sql"]
+            if "ORDER BY" in row["sql"] and "togai_delivery" in row["sql"] and "capped" not in row["sql"]
         ]
         assert pages
         for sql in pages:
@@ -364,3 +426,25 @@ def test_the_list_reads_what_it_shows_and_no_more(client, delivery, query):
                 plan = [row[3] for row in cursor.fetchall()]
             assert plan[0].startswith(("SEARCH", "SCAN togai_delivery USING INDEX"))
             assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_head_counts_a_few_index_entries_and_nothing_that_is_settled(client, delivery, known):
+    """L1: performance.md 10; each figure is a search in an index that ends after a thousand entries."""
+    if connection.vendor != "sqlite":
+        pytest.skip("The plan is read on SQLite.")
+    if known:
+        Link.objects.create()
+    attempt(delivery, outcome="unknown", learned="Nobody knows.")
+    client.force_login(finance())
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get(LIST)
+    assert page.context["figures"].trouble.words == "Nobody knows."
+    *_, sql = [row["sql"] for row in asked.captured_queries if "capped" in row["sql"]]
+    assert "'CONFIRMED'" not in sql
+    assert sql.count("LIMIT 1001") == sql.count("COUNT(*)") == 5
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        plan = [row[3] for row in cursor.fetchall()]
+    assert plan.count("SEARCH U0 USING COVERING INDEX delivery_state (state=?)") == 9, plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan

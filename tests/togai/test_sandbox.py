@@ -16,6 +16,7 @@ from decimal import Decimal as D
 from urllib.parse import quote, urlsplit
 
 import pytest
+from pydantic import ValidationError
 
 from tests.togai.sandbox_fixture import ROOT, running_sandbox, sandbox, sandbox_process  # noqa: F401
 from togai.sandbox import exact_json, pricing
@@ -852,6 +853,12 @@ def test_a_failing_switch_hits_the_calls_it_names_and_no_more_than_told(togai):
     assert [togai.refused("POST", f"/accounts/{EUR}/purchases", TOPUP).status for _ in range(2)] == [503, 503]
     assert togai.purchase(**TOPUP)["status"] == "PENDING"
     assert len(togai.get(f"/accounts/{EUR}/purchases")["data"]) == 2
+
+
+def test_a_method_that_no_call_has_is_refused(togai):
+    """A rule that hits nothing would look like a Togai in good health."""
+    with pytest.raises(ValidationError):
+        togai.set(failing={"status": 401, "method": "*"})
 
 
 def test_a_failure_can_hide_that_the_call_was_applied(togai):

@@ -8,8 +8,10 @@ from proposals import services
 from proposals.models import Proposal
 from purchases import services as purchases
 from tests.factories import NOON, finance, submitted, submitted_purchase
+from tests.tampering import triggers_off
 from tests.togai.fake_togai import Clock, FakeTogai
 from togai import deliveries
+from togai.line import Pace
 from togai.models import Delivery, DeliveryAttempt, Link
 from togai.worker import Worker
 
@@ -57,11 +59,12 @@ def test_a_submitted_proposal_reaches_togai_with_its_frozen_bytes(togai, worker)
 def test_a_refused_connection_adds_no_doubt_and_is_tried_again(togai, worker, clock):
     """R-04: provably not sent is one of three outcomes; the row waits and keeps its one send."""
     proposal = submitted()
-    togai.next_answers = ["down"]
+    togai.next_answers, togai.reads_fail_with = ["down"], "down"
     worker.work()
     delivery = delivery_of(proposal)
     assert (delivery.state, delivery.sends, delivery.ambiguous_attempts) == (State.NOT_SENT, 0, 0)
     assert Link.load().unreachable_since == NOON
+    togai.reads_fail_with = None
     clock.forward(minutes=6)
     worker.work()
     assert delivery_of(proposal).state == State.CONFIRMED
@@ -155,6 +158,43 @@ def test_a_refusal_of_the_content_is_final_and_shown_to_the_rep(togai, worker):
     assert delivery_of(proposal).state == State.REJECTED
     assert proposal.togai_refusal == "Togai says 400."
     assert proposal.is_revisable
+
+
+def test_an_approval_of_what_togai_then_refuses_ends_with_it(togai, worker):
+    """G-37: nothing waits for ever behind a create that will never be; the rep revises it."""
+    proposal = submitted()
+    approved(proposal)
+    togai.next_answers = [400]
+    worker.work()
+    proposal.refresh_from_db()
+    decision = delivery_of(proposal, Delivery.Kind.DECIDE)
+    assert (decision.state, decision.is_withdrawn, decision.sends) == (State.REJECTED, True, 0)
+    assert (proposal.status, proposal.is_revisable) == (Proposal.Status.APPROVED, True)
+    new = services.revise(proposal_id=proposal.pk, by=proposal.owner, at=NOON)
+    services.submit(proposal_id=new.pk, by=new.owner, at=NOON)
+    worker.work()
+    assert delivery_of(new).state == State.CONFIRMED
+
+
+def test_a_revision_does_not_wait_for_the_decline_of_what_never_was_at_togai(togai, worker):
+    """R-14: the decline of a refused create is never sent, so the next create goes without it."""
+    proposal = submitted()
+    services.decline(
+        proposal_id=proposal.pk,
+        by=finance(),
+        at=NOON,
+        content_hash=proposal.content_hash,
+        reason_code="other",
+        reason="Too many calls at this price.",
+    )
+    new = services.revise(proposal_id=proposal.pk, by=proposal.owner, at=NOON)
+    services.submit(proposal_id=new.pk, by=new.owner, at=NOON)
+    togai.next_answers = [400]
+    worker.work()
+    worker.work()
+    assert delivery_of(proposal).state == State.REJECTED
+    assert delivery_of(new).state == State.CONFIRMED
+    assert togai.decisions() == []
 
 
 def test_a_refusal_of_a_resend_is_not_final_while_an_earlier_send_is_in_doubt(togai, worker, clock):
@@ -390,13 +430,33 @@ def test_the_database_itself_refuses_impossible_rows(change):
         Delivery.objects.filter(pk=delivery.pk).update(**change)
 
 
+def test_a_worker_that_has_had_enough_begins_nothing_more(togai, clock):
+    """Reliability.md 2.7: whoever is asked to stop ends the step it is in; what is left waits as it was."""
+    for _ in range(5):
+        submitted()
+    worker = Worker(
+        togai.gateway(),
+        clock=clock,
+        monotonic=clock.monotonic,
+        name="stops",
+        enough=lambda: len(togai.writes) >= 2,
+    )
+    worker.work()
+    assert len(togai.writes) == 2
+    assert Delivery.objects.filter(state=State.NOT_SENT, sends=0).count() == 3
+    worker.enough = lambda: True
+    clock.forward(minutes=1)
+    assert worker.follow_due() == 0
+
+
 @pytest.mark.parametrize("name", ["idempotency_key", "remote_id"])
 def test_keys_and_remote_ids_are_unique(name):
     """R-09: unique idempotency key; unique remote id per create."""
     first, second = delivery_of(submitted()), delivery_of(submitted())
-    Delivery.objects.filter(pk=first.pk).update(**{name: "the-same"})
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Delivery.objects.filter(pk=second.pk).update(**{name: "the-same"})
+    with triggers_off():
+        Delivery.objects.filter(pk=first.pk).update(**{name: "the-same"})
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Delivery.objects.filter(pk=second.pk).update(**{name: "the-same"})
 
 
 def test_one_revision_has_one_delivery_of_a_kind():
@@ -436,12 +496,9 @@ def test_no_call_is_made_inside_a_transaction(settings):
 @pytest.mark.django_db(transaction=True)
 def test_every_step_of_the_worker_talks_to_togai_with_no_transaction_open(togai, clock):
     """R-02: a whole life, from create to success, with the product's own check in front of every call."""
-    from togai.worker import _before_call
-
     proposal = submitted()
-    worker = Worker(
-        togai.gateway(before_call=_before_call), clock=clock, monotonic=clock.monotonic, name="test"
-    )
+    pace = Pace(clock=clock, sleep=lambda seconds: clock.forward(seconds=seconds))
+    worker = Worker(togai.gateway(before_call=pace), clock=clock, monotonic=clock.monotonic, name="test")
     worker.work()
     approved(proposal)
     worker.work()
@@ -464,11 +521,27 @@ def test_an_approved_proposal_is_followed_to_its_end(togai, worker, clock):
         proposal.refresh_from_db()
         assert (proposal.status, proposal.togai_status) == (Proposal.Status.APPROVED, status)
     assert proposal.togai_invoice_id == "inv.1"
-    reads = len(togai.reads)
-    clock.forward(days=1)
-    worker.work()
-    assert len(togai.reads) == reads
     assert audit.verify() is None
+
+
+def test_what_has_ended_is_read_each_night_then_each_week_then_no_more(togai, worker, clock):
+    """G-50: a refund or a correction months later is still met, and the ended ones do not eat the bucket."""
+    proposal = submitted()
+    worker.work()
+    approved(proposal)
+    worker.work()
+    togai.records["purchase.1"]["status"] = "SUCCESS"
+    clock.forward(minutes=20)
+    worker.work()
+    days = []
+    for day in range(200):
+        reads = len(togai.reads)
+        worker.work()
+        if len(togai.reads) > reads:
+            days.append(day)
+        clock.forward(days=1, seconds=1)
+    assert days[:9] == [1, 2, 3, 4, 5, 6, 7, 14, 21]
+    assert 80 < days[-1] < 100
 
 
 def test_a_decision_taken_in_togais_console_shows_as_drift(togai, worker, clock):
@@ -530,9 +603,10 @@ def test_a_revision_is_created_only_after_the_one_before_is_declined_at_togai(to
     )
     second = services.revise(proposal_id=first.pk, by=first.created_by, at=NOON)
     services.submit(proposal_id=second.pk, by=first.created_by, at=NOON)
-    togai.next_answers = ["down"]
+    togai.next_answers, togai.reads_fail_with = ["down"], "down"
     worker.work()
     assert len(togai.created()) == 1
+    togai.reads_fail_with = None
     clock.forward(minutes=6)
     for _ in range(3):
         worker.work()

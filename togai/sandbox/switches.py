@@ -16,7 +16,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     times: Annotated[int, Field(ge=1)] | None = None
-    method: str | None = None
+    method: Annotated[str, Field(pattern="^[A-Za-z]+$")] | None = None
     path: str | None = Field(default=None, description="prefix; * and ? match as in a shell")
 
     def hits(self, method, path):
