@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts import bulk, search
 from accounts.forms import people_who_draft
-from accounts.models import Account, PullProgress, Team
+from accounts.models import Account, PullProgress, PullRun, Team
 from accounts.services import LONGEST_NET_TERM, may_edit
 from audit.admin import name_of
 from audit.admin_pages import (
@@ -219,3 +219,38 @@ class PullProgressAdmin(DeskModelAdmin):
     ordering = ("name",)
     list_display = ("name", "read", "saved_at")
     fields = readonly_fields = ("name", "read", "saved_at")
+
+
+@admin.register(PullRun)
+class PullRunAdmin(DeskModelAdmin):
+    """Pulls of lists from Togai. What a person may do about one stands on its page in the product."""
+
+    related = ("asked_by",)
+    list_display = ("__str__", "state_of", "read", "new", "changed", "skipped", "by", "asked_at", "ended_at")
+    list_filter = (one_of("name", PullRun.Name.choices, title="list"),)
+    fields = readonly_fields = (
+        "name",
+        "state_of",
+        "anew",
+        "by",
+        "asked_at",
+        "started_at",
+        "moved_at",
+        "ended_at",
+        "pages",
+        "read",
+        "new",
+        "changed",
+        "skipped",
+        "problems",
+        "deaths",
+        "why",
+    )
+
+    @admin.display(description="state")
+    def state_of(self, run):
+        return pill(run.state, run.get_state_display())
+
+    @admin.display(description="by")
+    def by(self, run):
+        return name_of(run.asked_by)

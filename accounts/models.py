@@ -123,3 +123,68 @@ class PullProgress(models.Model):
 
     def __str__(self):
         return f"{self.name}: {self.read} read"
+
+
+class PullRun(models.Model):
+    """
+    One pull of one list from Togai: who asked for it, how far it is, how it ended.
+
+    Where a later one goes on is `PullProgress`; this row is for people, and keeps two pullers apart.
+    """
+
+    class Name(models.TextChoices):
+        ACCOUNTS = "accounts", "Accounts"
+        PLANS = "plans", "Price plans"
+        FEATURES = "features", "Features"
+
+    class State(models.TextChoices):
+        WAITING = "WAITING", "Waiting"
+        RUNNING = "RUNNING", "Under way"
+        DONE = "DONE", "Finished"
+        STOPPED = "STOPPED", "Stopped"
+
+    OPEN = (State.WAITING, State.RUNNING)
+
+    name = models.CharField(max_length=20, choices=Name)
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    # Begins with the first page, whatever an earlier one has read.
+    anew = models.BooleanField(default=False)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    asked_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    moved_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    claim_token = models.UUIDField(null=True, blank=True)
+    claim_until = models.DateTimeField(null=True, blank=True)
+    # How often a worker ended in the middle of it without a word since it last moved.
+    deaths = models.PositiveSmallIntegerField(default=0)
+    pages = models.PositiveIntegerField(default=0)
+    read = models.PositiveIntegerField(default=0)
+    new = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
+    # The first of what was skipped, in words.
+    problems = models.JSONField(default=list, blank=True)
+    # Why it stopped.
+    why = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = "pull"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(state__in=["WAITING", "RUNNING"]), name="pull_one_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["WAITING", "RUNNING", "DONE", "STOPPED"]), name="pull_state_known"
+            ),
+        ]
+        indexes = [models.Index(fields=["name", "state", "-id"], name="pull_newest")]
+
+    def __str__(self):
+        return f"Pull of {self.get_name_display().lower()}"
+
+    @property
+    def is_open(self):
+        return self.state in self.OPEN

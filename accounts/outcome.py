@@ -95,6 +95,10 @@ class AccountListener:
     def seen(self, subject_id, remote, *, at):
         self._take_over(subject_id, facts_of(remote), at=at, verb="pull")
 
+    def stale(self, delivery, *, at):
+        """An edit of an account is meant until the next one, which replaces it."""
+        return ""
+
     def _take_over(self, subject_id, facts, *, at, verb):
         account = self._locked(subject_id)
         moved = take_over(account, facts, at=at, verb=verb)

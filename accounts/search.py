@@ -24,10 +24,12 @@ def matching(text, accounts=None):
     :param accounts: the queryset to narrow, e.g. what somebody may see; all accounts by default
     """
     accounts = Account.objects.all() if accounts is None else accounts
-    words = text.lower().replace("\x00", "").split()
+    # PostgreSQL cannot even be asked for a NUL.
+    text = text.replace("\x00", "").strip()
+    words = text.lower().split()
     indexed = [word for word in words if len(word) >= SHORTEST]
     if not indexed:
-        return accounts.filter(togai_id__in=[text.strip(), text.strip().lower()] if words else [])
+        return accounts.filter(togai_id__in=[text, text.lower()] if words else [])
     accounts = accounts.filter(_by_trigram(indexed))
     for word in words:
         if word not in indexed:

@@ -16,6 +16,7 @@ from audit.models import Event
 from audit.paging import page_of
 from audit.refusals import Invalid, Refusal, Stale
 from audit.roles import DRAFTS, has_role
+from togai import wording
 from togai.models import Delivery
 
 # Above this many matching accounts a search says "narrow it" (performance.md 2).
@@ -88,7 +89,7 @@ def suggestions(request):
 @require_safe
 def detail(request, togai_id):
     account = _visible(request, togai_id)
-    edits = Delivery.objects.of(account).filter(kind=Delivery.Kind.EDIT_ACCOUNT)
+    edits = wording.with_receipts(Delivery.objects.of(account).filter(kind=Delivery.Kind.EDIT_ACCOUNT))
     context = {
         "account": account,
         "edit": _unsettled(edits.last()),
@@ -109,7 +110,8 @@ def _unsettled(delivery):
     """The newest edit while a person has to know about it: on its way, refused or stuck."""
     if delivery is None or delivery.state == Delivery.State.CONFIRMED or delivery.last_error == "withdrawn":
         return None
-    return {"delivery": delivery, "wanted": history.changes(asked_for(delivery))}
+    (told,) = wording.told([delivery])
+    return {"delivery": delivery, "wanted": history.changes(asked_for(delivery)), "told": told}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
