@@ -19,6 +19,7 @@ MONEY_PATH = [
     "overrides.py",
     "terms.py",
     *(f"pricing/{name}" for name in ("__init__.py", "slabs.py", "lines.py", "estimates.py", "comparison.py")),
+    "pricing/curves.py",
 ]
 
 
