@@ -7,7 +7,7 @@ An offer decides nothing: the services refuse by themselves, whatever a page sho
 from dataclasses import dataclass
 
 from audit.refusals import NotAllowed, WrongStatus
-from audit.roles import DECIDES, has_role
+from audit.roles import DECIDES, DRAFTS, Role, has_role
 from proposals import policy
 from proposals.models import ApprovalStep, Proposal
 from purchases import drafts
@@ -48,7 +48,9 @@ def offers(proposal, user, *, steps, at):
     """
     if not proposal.is_live:
         return NOTHING
-    verbs = set()
+    verbs = {"clone"} if has_role(user, *DRAFTS) else set()
+    if proposal.type and has_role(user, Role.ADMINISTRATOR):
+        verbs.add("save_as_template")
     if proposal.is_revisable and drafts.may_edit(proposal, user):
         verbs.add("revise")
     if proposal.is_draft:

@@ -163,6 +163,12 @@ class ProposalViewSet(DealViewSet):
         """Open the next revision as a draft."""
         return self._do(services.revise, self.get_object(), code=201)
 
+    @extend_schema(request=None, responses={201: ProposalAnswer})
+    @action(detail=True, methods=["post"])
+    def clone(self, request, reference):
+        """Draft another one with its commercial fields."""
+        return self._do(services.clone, self.get_object(), code=201)
+
     def _decide(self, verb, question):
         proposal = self.get_object()
         refuse_tokens(self.request)

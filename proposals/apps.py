@@ -6,6 +6,7 @@ class ProposalsConfig(AppConfig):
     verbose_name = "Proposals"
 
     def ready(self):
-        from proposals import outcome
+        from proposals import frozen, outcome
 
         outcome.listen()
+        frozen.freeze()

@@ -19,6 +19,7 @@ from accounts.models import Account, Team
 from audit.roles import DRAFTS, SEES_EVERYTHING, Role, has_role
 from proposals.models import Proposal
 from purchases.drafts import business_day
+from purchases.settling import differing
 from togai import statuses
 
 Status = Proposal.Status
@@ -73,6 +74,7 @@ class FilterForm(forms.Form):
     owner = forms.ChoiceField(label="Owner", required=False)
     soon = forms.BooleanField(label=f"Valid for {SOON_DAYS} more days at most", required=False)
     refused = forms.BooleanField(label="Refused by Togai", required=False)
+    differs = forms.BooleanField(label="Differs at Togai", required=False)
 
     def __init__(self, *args, user, **kwargs):
         super().__init__(*args, **kwargs)
@@ -129,6 +131,7 @@ def presets(user):
         ("Expiring soon", {"soon": "on"}),
         ("Approved, unpaid", {"togai": "PENDING"}),
         ("Refused by Togai", {"refused": "on"}),
+        ("Differs at Togai", {"differs": "on"}),
     ]
     return [(words, urlencode(query)) for words, query in views]
 
@@ -153,9 +156,15 @@ def narrowed(user, filters, *, at):
     if filters.get("soon"):
         proposals = expiring(proposals, at=at)
     if filters.get("refused"):
-        # Only while it waits: a refusal that was revised is history.
-        proposals = proposals.filter(status=Status.SUBMITTED, togai_refusal__gt="")
+        proposals = refused(proposals)
+    if filters.get("differs"):
+        proposals = differing(proposals)
     return _searched(proposals, filters.get("q", ""), user)
+
+
+def refused(proposals):
+    """Those that Togai refused and that nobody has revised yet."""
+    return proposals.filter(status__in=Proposal.SENT, togai_refusal__gt="")
 
 
 def expiring(proposals, *, at):

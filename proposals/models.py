@@ -58,6 +58,8 @@ class Proposal(Deal):
             Status.EXPIRED,
         },
     }
+    # In these Togai is meant to hold it.
+    SENT = (Status.SUBMITTED, Status.APPROVED)
     # A revision in one of these may be followed by the next one.
     REVISABLE = (Status.DECLINED, Status.CHANGES_REQUESTED, Status.RECALLED, Status.EXPIRED)
 
@@ -164,10 +166,12 @@ class Proposal(Deal):
 
     @property
     def is_revisable(self):
-        return self.is_live and (
-            self.status in self.REVISABLE
-            or (self.status == self.Status.SUBMITTED and bool(self.togai_refusal))
-        )
+        return self.is_live and (self.status in self.REVISABLE or self.was_never_created)
+
+    @property
+    def was_never_created(self):
+        """Whether Togai refused to create it, maybe after it was approved here: nothing exists there."""
+        return self.status in self.SENT and bool(self.togai_refusal) and not self.togai_id
 
     def get_absolute_url(self):
         """The page of the newest revision, or of this one when a newer exists."""

@@ -20,43 +20,31 @@ EXPECTED = {
 
 
 class ProposalListener(DealListener):
-    """Adds to what every deal does: Togai's expiry is ours, and a contradiction is shown."""
+    """Adds to what every deal does: Togai's expiry is ours."""
 
-    def confirmed(self, delivery, remote, *, at):
-        super().confirmed(delivery, remote, at=at)
-        self._compare(delivery.subject_id, at=at)
-
-    def seen(self, subject_id, remote, *, at):
-        super().seen(subject_id, remote, at=at)
-        self._compare(subject_id, at=at)
-
-    def _compare(self, subject_id, *, at):
-        proposal = self.locked(subject_id)
-        if proposal.togai_status == "PROPOSAL_EXPIRED" and proposal.status == Status.SUBMITTED:
-            expire_now(proposal, at=at)
-        problem = ""
-        if proposal.togai_status not in EXPECTED.get(proposal.status, {proposal.togai_status}):
-            said = proposal.togai_status.removeprefix("PROPOSAL_").replace("_", " ").lower()
-            problem = f"Here it is {proposal.get_status_display().lower()}, at Togai it is {said}."
-        if problem != proposal.togai_problem:
-            proposal.togai_problem = problem
-            proposal.save(update_fields=["togai_problem"])
-            if problem:
-                audit.record(proposal, "drift", by=None, at=at, after={"message": problem})
+    def follow(self, deal, *, at):
+        """Only Togai says that a proposal there has expired (R-27); what was decided before stays decided."""
+        if deal.togai_status == "PROPOSAL_EXPIRED" and deal.status == Status.SUBMITTED:
+            expire_now(deal, at=at)
 
 
 def expire_now(proposal, *, at):
     """Write down that a submitted proposal is over; the caller holds its lock (G-33)."""
-    before, proposal.status = proposal.status, Status.EXPIRED
+    end_as(proposal, Status.EXPIRED, "expire", by=None, at=at)
+
+
+def end_as(proposal, status, verb, *, by, at, reason=""):
+    """End a waiting proposal without a word to Togai, where it is over already; the caller holds its lock."""
+    before, proposal.status = proposal.status, status
     proposal.version += 1
     proposal.updated_at = at
     proposal.save(update_fields=["status", "version", "updated_at"])
     proposal.steps.filter(state=ApprovalStep.State.WAITING).update(state=ApprovalStep.State.ENDED)
     audit.record(
-        proposal, "expire", by=None, at=at, before={"status": before}, after={"status": Status.EXPIRED}
+        proposal, verb, by=by, at=at, before={"status": before}, after={"status": status}, reason=reason
     )
 
 
 def listen():
     """Have the deliveries of proposals reported here."""
-    subjects.register(Proposal._meta.label, ProposalListener(Proposal))
+    subjects.register(Proposal._meta.label, ProposalListener(Proposal, EXPECTED))

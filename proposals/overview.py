@@ -129,9 +129,7 @@ def overview_for(user, *, at):
     open_rows = list(
         visible.filter(status=Status.SUBMITTED)
         .order_by("-pk")
-        .values_list(
-            "number", "account__name", "togai_refusal", "currency", "estimate", "estimate_per", named=True
-        )[: MOST_SUMMED + 1]
+        .values_list("togai_refusal", "currency", "estimate", "estimate_per", named=True)[: MOST_SUMMED + 1]
     )
     return Overview(
         drafts=Some.of(mine.filter(status=Status.DRAFT)) if drafts else None,
@@ -142,10 +140,9 @@ def overview_for(user, *, at):
         unpaid=Some.of(live.filter(togai_status="PENDING")),
         stuck=tuple(_stuck(user)),
         refused=tuple(
-            Refused(Proposal(number=row.number).reference, row.account__name, row.togai_refusal)
-            for row in open_rows
-            if row.togai_refusal
-        )[:SHOWN],
+            Refused(row.reference, row.account.name, row.togai_refusal)
+            for row in listing.refused(live)[:SHOWN]
+        ),
         stakes=tuple(_stakes(open_rows[:MOST_SUMMED])),
         more_at_stake=len(open_rows) > MOST_SUMMED,
         months=tuple(_months(visible, at=at)),

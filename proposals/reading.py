@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import F
 
-from proposals import timeline
+from proposals import drift, timeline
 from proposals.models import ApprovalStep, Decision, Proposal
 from purchases import changes, drafts, overrides, pricing, quotes, summaries
 from purchases.following import Following
@@ -39,6 +39,9 @@ class Moving(Following):
     def __init__(self, proposal, *, at):
         super().__init__(proposal, at=at)
         self.steps = steps_of(proposal)
+
+    def offers(self, user):
+        return drift.offers(self.deal, self.drift, user)
 
     def seen(self):
         return [*super().seen(), self.deal.is_live, *(step.state for step in self.steps)]

@@ -1,5 +1,5 @@
 """
-The verbs of a proposal: submit, recall, approve, decline, request changes, expire, revise.
+The verbs of a proposal: submit, recall, approve, decline, request changes, expire, revise, clone.
 
 One function each, behind every door: pages, API, admin actions and commands. Each locks, refuses, changes,
 records and queues in one transaction; nothing here talks to Togai (reliability.md 2.4).
@@ -25,9 +25,9 @@ Verb = Decision.Verb
 OVER_AT_TOGAI = ("PROPOSAL_DECLINED", "PROPOSAL_EXPIRED")
 
 
-def create(*, by, at, fields, batch_id=None):
+def create(*, by, at, fields, form_token=None):
     """Draft a proposal; see `drafts.create`."""
-    return drafts.create(Proposal, by=by, at=at, fields=fields, sequence="proposal", batch_id=batch_id)
+    return drafts.create(Proposal, by=by, at=at, fields=fields, sequence="proposal", form_token=form_token)
 
 
 def edit(*, proposal_id, by, at, fields, version, batch_id=None, reason=""):
@@ -41,6 +41,13 @@ def edit(*, proposal_id, by, at, fields, version, batch_id=None, reason=""):
         version=version,
         batch_id=batch_id,
         reason=reason,
+    )
+
+
+def clone(*, proposal_id, by, at, account=None, form_token=None):
+    """Draft another proposal like this revision; see `drafts.clone`."""
+    return drafts.clone(
+        Proposal, pk=proposal_id, by=by, at=at, sequence="proposal", account=account, form_token=form_token
     )
 
 
@@ -322,9 +329,14 @@ def _end_steps(proposal):
 
 def _queue_decision(proposal, direction, *, by, at):
     """
-    Queue our decision behind the create it decides; a create that Togai refused leaves nothing to decide.
+    Queue our decision behind the create it decides; a create that Togai refused leaves nothing to decide, and
+    one that is held and never left is taken back instead.
     """
-    create = Delivery.objects.of(proposal).get(kind=Delivery.Kind.CREATE_PROPOSAL, revision=proposal.revision)
+    creates = Delivery.objects.of(proposal).filter(kind=Delivery.Kind.CREATE_PROPOSAL)
+    create = creates.filter(revision=proposal.revision).order_by("generation").last()
+    if direction == "DECLINE" and create.state == Delivery.State.HELD:
+        deliveries.withdraw_unsent(proposal, at=at, why="It was held, and is not wanted any more.")
+        create.refresh_from_db()
     if create.state == Delivery.State.REJECTED:
         return
     deliveries.queue(
@@ -347,7 +359,8 @@ def _decline_of(previous):
     """
     if previous is None or previous.togai_status in OVER_AT_TOGAI:
         return None
-    decline = Delivery.objects.of(previous).filter(kind=Delivery.Kind.DECIDE).first()
+    declines = Delivery.objects.of(previous).filter(kind=Delivery.Kind.DECIDE)
+    decline = declines.order_by("generation").last()
     return None if decline is None or decline.state == Delivery.State.REJECTED else decline
 
 

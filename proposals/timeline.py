@@ -12,6 +12,7 @@ FIELDS = DEAL_FIELDS | {"payment_mode": "payment"}
 
 _TITLES = {
     "create": ("wrote the draft", "edit"),
+    "clone": ("cloned another deal", "edit"),
     "edit": ("changed the draft", "edit"),
     "submit": ("submitted it", ""),
     "approve_step": ("approved their step", "good"),
@@ -24,6 +25,7 @@ _TITLES = {
     "hand_over": ("handed it over", ""),
     "expire": ("Its validity ended", "warn"),
     "refused_by_togai": ("Togai refused it", "bad"),
+    "abandoned": ("Sending it was abandoned", "bad"),
     "needs_a_person": ("A person has to look at the delivery", "bad"),
     "drift": ("Togai and we do not say the same", "bad"),
 }

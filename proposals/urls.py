@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, editor, pages, verbs
+from proposals.views import approvals, drift, editor, pages, verbs
 
 
 class Reference:
@@ -27,6 +27,7 @@ app_name = "proposals"
 urlpatterns = [
     path("proposals/", pages.index, name="list"),
     path("proposals/new/", editor.new, name="new"),
+    path("proposals/new/start/", editor.start, name="start"),
     path("proposals/estimate/", editor.estimate, name="estimate"),
     path("proposals/<proposal:number>/", pages.detail, name="detail"),
     path("proposals/<proposal:number>/edit/", editor.edit, name="edit"),
@@ -34,8 +35,13 @@ urlpatterns = [
     path("proposals/<proposal:number>/submit/", verbs.submit, name="submit"),
     path("proposals/<proposal:number>/recall/", verbs.recall, name="recall"),
     path("proposals/<proposal:number>/revise/", verbs.revise, name="revise"),
+    path("proposals/<proposal:number>/clone/", verbs.clone, name="clone"),
+    path("proposals/<proposal:number>/save-as-template/", verbs.save_as_template, name="save_as_template"),
     path("proposals/<proposal:number>/approve/", verbs.approve, name="approve"),
     path("proposals/<proposal:number>/decline/", verbs.decline, name="decline"),
     path("proposals/<proposal:number>/request-changes/", verbs.request_changes, name="request_changes"),
+    path("proposals/<proposal:number>/differences/<int:drift>/accept/", drift.accept, name="accept_theirs"),
+    path("proposals/<proposal:number>/differences/<int:drift>/revise/", drift.revise, name="revise_theirs"),
+    path("proposals/<proposal:number>/differences/<int:drift>/ignore/", drift.ignore, name="ignore_theirs"),
     path("approvals/", approvals.inbox, name="approvals"),
 ]

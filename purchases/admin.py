@@ -11,9 +11,9 @@ from django.utils.html import format_html, format_html_join
 
 from accounts.admin import ByOwner, OwnerQuestions
 from audit.admin import name_of
-from audit.admin_pages import Bulk, DeskModelAdmin, RoleGate, one_of, pill
-from purchases import bulk, drafts, figures, listing
-from purchases.models import Feature, NumberSequence, PricePlan, Purchase, RateCard
+from audit.admin_pages import ADMINISTRATORS, Bulk, CarefulForm, DeskModelAdmin, RoleGate, one_of, pill
+from purchases import bulk, deal_templates, drafts, figures, listing
+from purchases.models import DealTemplate, Feature, NumberSequence, PricePlan, Purchase, RateCard
 from purchases.services import SHORTEST_REASON
 from togai import statuses
 
@@ -426,3 +426,135 @@ class PurchaseAdmin(DealAdmin):
 
     def narrowed(self, request, text):
         return listing.narrowed(request.user, {"q": text})
+
+
+# --- Templates of deals ---
+
+
+class DealTemplateForm(CarefulForm):
+    """What an administrator writes; judged as the service judges it, each problem at its field."""
+
+    class Meta:
+        model = DealTemplate
+        fields = deal_templates.WRITTEN
+
+    def clean(self):
+        cleaned = super().clean()
+        if not self.instance.is_latest:
+            raise forms.ValidationError(
+                f"Somebody saved a newer version after you opened version {self.instance.version}. What you"
+                " typed is still here; open the newest version and put it in there."
+            )
+        if not self.errors:
+            judged = DealTemplate(**{name: getattr(self.instance, name) for name in deal_templates.TERMS})
+            for name in deal_templates.WRITTEN:
+                setattr(judged, name, cleaned[name])
+            for problem in deal_templates.problems(judged, at=timezone.now()):
+                self.add_error(problem.field if problem.field in self.fields else None, problem.message)
+        return cleaned
+
+
+@admin.register(DealTemplate)
+class DealTemplateAdmin(DeskModelAdmin):
+    """
+    Terms that people start deals from: made from a proposal, edited here, each edit a version (G-03).
+
+    The newest versions are listed; the others are linked from their pages and can only be read.
+    """
+
+    written_by = ADMINISTRATORS
+    form = DealTemplateForm
+    related = ("price_plan", "saved_by")
+    list_display = ("name", "reference_of", "version", "type", "plan_of", "active", "by", "saved_at")
+    search_fields = ("name",)
+    search_help_text = "How the name begins."
+    terms = ("type", "plan_of", "card_quantities", "wallet", "prices", "volumes")
+    row = ("reference_of", "version", "state", "others", "by", "saved_at")
+
+    def for_list(self, queryset):
+        return queryset.filter(is_latest=True)
+
+    def get_search_results(self, request, queryset, search_term):
+        text = search_term.strip()
+        return (queryset.filter(name__istartswith=text) if text else queryset), False
+
+    def has_change_permission(self, request, obj=None):
+        # What is posted to a version that was the newest is told so by the form, with all that was typed.
+        may_write = obj is None or obj.is_latest or request.method == "POST"
+        return may_write and super().has_change_permission(request, obj)
+
+    def get_fieldsets(self, request, obj=None):
+        careful = ("seen",) if obj and self.has_change_permission(request, obj) else ()
+        return (
+            (None, {"fields": (*deal_templates.WRITTEN, *careful)}),
+            ("Terms", {"fields": self.terms}),
+            ("Row", {"fields": self.row}),
+        )
+
+    def get_readonly_fields(self, request, obj=None):
+        return (*self.terms, *self.row)
+
+    def save_form(self, request, form, change):
+        # The row itself stays as it was: it is the older version from now on.
+        return form.instance
+
+    def save_model(self, request, obj, form, change):
+        made = deal_templates.edit(
+            template_id=obj.pk,
+            by=request.user,
+            at=timezone.now(),
+            fields={name: form.cleaned_data[name] for name in deal_templates.WRITTEN},
+        )
+        # Where the page goes on.
+        obj.pk = made.pk
+
+    def save_related(self, request, form, formsets, change):
+        # The service saved and recorded everything.
+        return None
+
+    @admin.display(description="template")
+    def reference_of(self, template):
+        return template.reference
+
+    @admin.display(description="plan")
+    def plan_of(self, template):
+        if template.price_plan is None:
+            return "—"
+        url = reverse("admin:purchases_priceplan_change", args=[template.price_plan_id])
+        return format_html('<a href="{}">{}</a>', url, template.price_plan)
+
+    @admin.display(description="quantities per card")
+    def card_quantities(self, template):
+        return stored(template.rate_card_quantities)
+
+    @admin.display(description="wallet")
+    def wallet(self, template):
+        amounts = (("top-up", template.wallet_topup_amount), ("paid", template.wallet_purchase_amount))
+        said = (f"{word} {figures.count(amount)}" for word, amount in amounts if amount is not None)
+        return ", ".join(said) or "—"
+
+    @admin.display(description="changed prices")
+    def prices(self, template):
+        both = [one for one in (template.purchase_plan_override, template.association_override) if one]
+        return format_html_join("", "{}", ((stored(one),) for one in both)) or "—"
+
+    @admin.display(description="expected volumes")
+    def volumes(self, template):
+        return stored(template.expected_volumes)
+
+    @admin.display(description="this version")
+    def state(self, template):
+        return "the newest" if template.is_latest else "replaced by a newer one"
+
+    @admin.display(description="other versions")
+    def others(self, template):
+        others = DealTemplate.objects.filter(number=template.number).exclude(pk=template.pk)
+        links = (
+            (reverse("admin:purchases_dealtemplate_change", args=[pk]), version)
+            for pk, version in others.order_by("-version").values_list("pk", "version")
+        )
+        return format_html_join(", ", '<a href="{}">version {}</a>', links) or "—"
+
+    @admin.display(description="saved by")
+    def by(self, template):
+        return name_of(template.saved_by)

@@ -5,18 +5,23 @@ An offer decides nothing: the services refuse by themselves, whatever a page sho
 """
 
 from audit.refusals import NotAllowed, WrongStatus
-from audit.roles import DECIDES, has_role
+from audit.roles import DECIDES, DRAFTS, has_role
 from purchases import drafts
 from purchases.models import Purchase
 from purchases.services import refuse_own_work
+from togai.deliveries import held_create
 
 Status = Purchase.Status
 
 
 def offers(purchase, user):
     """The names of the verbs that a page offers, and why a decider is offered none ("" otherwise)."""
-    verbs, why_not = set(), ""
-    if purchase.is_revisable and drafts.may_edit(purchase, user):
+    verbs, why_not = {"clone"} if has_role(user, *DRAFTS) else set(), ""
+    may_be_revised = purchase.is_revisable or (
+        # Held for good, such as after its validity: the way out is another try.
+        purchase.status == Status.SENT and not purchase.togai_id and held_create(purchase)
+    )
+    if may_be_revised and drafts.may_edit(purchase, user):
         verbs.add("revise")
     if purchase.is_draft:
         if drafts.may_edit(purchase, user):

@@ -462,3 +462,10 @@ class PurchaseViewSet(DealViewSet):
         """Open a purchase that Togai refused for another try."""
         purchase = self.get_object()
         return self.answer(services.revise(purchase_id=purchase.pk, by=request.user, at=timezone.now()), 201)
+
+    @extend_schema(request=None, responses={201: PurchaseAnswer})
+    @action(detail=True, methods=["post"])
+    def clone(self, request, reference):
+        """Draft another one with its commercial fields."""
+        purchase = self.get_object()
+        return self.answer(services.clone(purchase_id=purchase.pk, by=request.user, at=timezone.now()), 201)

@@ -6,6 +6,7 @@ class PurchasesConfig(AppConfig):
     verbose_name = "Purchases and catalogue"
 
     def ready(self):
-        from purchases import outcome
+        from purchases import frozen, outcome
 
         outcome.listen()
+        frozen.freeze()

@@ -10,6 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,19 +19,24 @@ from accounts.models import Account, PullProgress, search_text_of
 from accounts.outcome import facts_of, take_over
 from purchases.models import Feature, PricePlan, RateCard
 from togai import errors
-from togai.deliveries import reached
+from togai.line import reached
 
 # Togai's tokens say nothing about how long they hold; after a day the list has moved on anyway.
 TOKEN_HOLDS = timedelta(days=1)
 TRIES = 5
+# A page of plans costs two calls and more per plan: small, so that little is read twice after a stop.
+PLANS_A_PAGE = 10
+# Somebody hears of a list that is read in one go every so many rows.
+TOLD_EVERY = 200
 # Where a stored card keeps the id of what it bills; the commitment bills nothing.
 _BILLABLE_KEYS = ("id", "featureId", "usageMeterId")
 
 
 @dataclass
 class Tally:
-    """What one pull of one list did."""
+    """What one pull of one list did; `pages` of a list that is read in one go stays 0."""
 
+    pages: int = 0
     read: int = 0
     new: int = 0
     changed: int = 0
@@ -41,6 +47,10 @@ class Tally:
         return words + (f", {len(self.skipped)} skipped" if self.skipped else "")
 
 
+class HalfWay(Exception):
+    """The pull was asked to end early; the next one goes on there."""
+
+
 class Pull:
     """
     One pull: a gateway, a clock and somebody who is told how far it came.
@@ -48,33 +58,46 @@ class Pull:
     :param gateway: a `togai.gateway.Gateway`
     :param tell: called with the name of a list and its `Tally` after every commit
     :param sleep: waits that many seconds before a read is tried again
+    :param longest_wait: gives up instead of waiting for longer than so many seconds; None: waits
+    :param enough: asked after every page that is not the last; a true answer ends the pull with `HalfWay`
     :raises TogaiError: from every method, when Togai does not answer after several tries or refuses our
         token; what was committed stays, and the next pull goes on from there
     """
 
-    def __init__(self, gateway, *, tell=lambda name, tally: None, clock=timezone.now, sleep=time.sleep):
+    def __init__(
+        self,
+        gateway,
+        *,
+        tell=lambda name, tally: None,
+        clock=timezone.now,
+        sleep=time.sleep,
+        longest_wait=None,
+        enough=lambda: False,
+    ):
         self.gateway = gateway
         self.tell = tell
         self.clock = clock
         self.sleep = sleep
+        self.longest_wait = longest_wait
+        self.enough = enough
         self.batch_id = uuid.uuid4()
 
-    # --- accounts ---
-
-    def accounts(self, *, restart=False):
+    def _page_by_page(self, name, label, read, store, tally, *, restart):
         """
-        Every account, page by page, going on where an interrupted pull stopped.
+        Read a list page by page, going on where an interrupted pull stopped.
 
+        :param read: reads the page behind a token
+        :param store: keeps a page and, with `_keep_place`, where the next pull goes on
         :param restart: begin with the first page all the same
         """
-        tally = Tally()
-        customers = self._customer_names(tally)
-        token = None if restart else self._saved_token(tally)
+        if restart:
+            PullProgress.objects.filter(name=name).delete()
+        token = self._saved_token(name, tally)
         resumed, seen = token is not None, set()
         while True:
             asked_at = self.clock()
             try:
-                page = self._patiently(self.gateway.page_of_accounts, token)
+                page = self._patiently(read, token)
             except (errors.Refused, errors.Missing):
                 if not resumed:
                     raise
@@ -82,30 +105,62 @@ class Pull:
                 token, resumed, tally.read = None, False, 0
                 continue
             resumed = False
-            tally.skipped += [f"An account: {error}" for error in page.unreadable]
+            tally.pages += 1
             over = page.next_token is None or not (page.rows or page.unreadable)
-            self._store_accounts(page, customers, tally, asked_at=asked_at, over=over)
-            self.tell("Accounts", tally)
+            store(page, asked_at=asked_at, over=over)
+            self.tell(label, tally)
             if over:
                 return tally
             if page.next_token in seen:
-                raise errors.Unconfirmed("Togai's list of accounts goes round in circles.", reason="walk")
+                raise errors.Unconfirmed(
+                    f"Togai's list of {label.lower()} goes round in circles.", reason="walk"
+                )
             seen.add(page.next_token)
             token = page.next_token
+            if self.enough():
+                raise HalfWay
 
-    def _customer_names(self, tally):
-        rows, unreadable = self._patiently(_read_all, self.gateway.list_customers)
-        tally.skipped += [f"A customer: {error}" for error in unreadable]
-        return {row.id: row.name or "" for row in rows}
-
-    def _saved_token(self, tally):
-        progress = PullProgress.objects.filter(
-            name="accounts", saved_at__gte=self.clock() - TOKEN_HOLDS
-        ).first()
+    def _saved_token(self, name, tally):
+        progress = PullProgress.objects.filter(name=name, saved_at__gte=self.clock() - TOKEN_HOLDS).first()
         if progress is None:
+            tally.read = 0
             return None
         tally.read = progress.read
         return progress.next_token
+
+    def _keep_place(self, name, page, tally, *, over):
+        if over:
+            PullProgress.objects.filter(name=name).delete()
+        else:
+            PullProgress.objects.update_or_create(
+                name=name,
+                defaults={"next_token": page.next_token, "read": tally.read, "saved_at": self.clock()},
+            )
+
+    # --- accounts ---
+
+    def accounts(self, *, restart=False, tally=None):
+        """
+        Every account, page by page, going on where an interrupted pull stopped.
+
+        :param restart: begin with the first page all the same
+        :param tally: counts on in it
+        """
+        tally = tally or Tally()
+        customers = self._customer_names(tally)
+
+        def store(page, *, asked_at, over):
+            tally.skipped += [f"An account: {error}" for error in page.unreadable]
+            self._store_accounts(page, customers, tally, asked_at=asked_at, over=over)
+
+        read = self.gateway.page_of_accounts
+        return self._page_by_page("accounts", "Accounts", read, store, tally, restart=restart)
+
+    def _customer_names(self, tally):
+        read = partial(self._read_all, "Accounts", tally)
+        rows, unreadable = self._patiently(read, self.gateway.list_customers)
+        tally.skipped += [f"A customer: {error}" for error in unreadable]
+        return {row.id: row.name or "" for row in rows}
 
     @transaction.atomic
     def _store_accounts(self, page, customers, tally, *, asked_at, over):
@@ -139,13 +194,7 @@ class Pull:
         Account.objects.bulk_create(fresh)
         tally.new += len(fresh)
         Account.objects.filter(pk__in=unchanged).update(pulled_at=now)
-        if over:
-            PullProgress.objects.filter(name="accounts").delete()
-        else:
-            PullProgress.objects.update_or_create(
-                name="accounts",
-                defaults={"next_token": page.next_token, "read": tally.read, "saved_at": now},
-            )
+        self._keep_place("accounts", page, tally, over=over)
 
     def _account_facts(self, row, customers):
         longest = Account._meta.get_field("togai_id").max_length
@@ -158,23 +207,34 @@ class Pull:
 
     # --- catalogue ---
 
-    def plans(self):
-        """Every price plan in its newest and its active version, with the rate cards that Togai lists."""
-        tally = Tally()
-        rows, unreadable = self._patiently(_read_all, self.gateway.list_price_plans)
-        tally.skipped += [f"A price plan: {error}" for error in unreadable]
-        for row in rows:
-            tally.read += 1
-            try:
-                self._pull_plan(row, tally)
-            except (errors.ContractChanged, errors.Missing, errors.Refused) as error:
-                tally.skipped.append(f"Price plan {row.name or row.id}: {error}")
-            self.tell("Price plans", tally)
-        return tally
+    def plans(self, *, restart=False, tally=None):
+        """
+        Every price plan in its newest and its active version, with the rate cards that Togai lists; goes on
+        with the page in which an interrupted pull stopped.
+
+        :param restart: begin with the first page all the same
+        :param tally: counts on in it
+        """
+        tally = tally or Tally()
+
+        def store(page, *, asked_at, over):
+            tally.skipped += [f"A price plan: {error}" for error in page.unreadable]
+            for row in page.rows:
+                tally.read += 1
+                try:
+                    self._pull_plan(row, tally)
+                except (errors.ContractChanged, errors.Missing, errors.Refused) as error:
+                    tally.skipped.append(f"Price plan {row.name or row.id}: {error}")
+                self.tell("Price plans", tally)
+            self._keep_place("plans", page, tally, over=over)
+
+        read = partial(self.gateway.page_of_price_plans, page_size=PLANS_A_PAGE)
+        return self._page_by_page("plans", "Price plans", read, store, tally, restart=restart)
 
     def _pull_plan(self, row, tally):
         facts = {row.version: _plan_facts(row)}
-        versions, unreadable = self._patiently(_read_all, self.gateway.list_price_plan_versions, row.id)
+        read = partial(self._read_all, "Price plans", tally)
+        versions, unreadable = self._patiently(read, self.gateway.list_price_plan_versions, row.id)
         tally.skipped += [f"A version of price plan {row.name or row.id}: {error}" for error in unreadable]
         for version in versions:
             try:
@@ -225,10 +285,14 @@ class Pull:
         tally.new += new
         tally.changed += changed and not new
 
-    def features(self):
-        """Every feature that entitlements are counted in."""
-        tally = Tally()
-        rows, unreadable = self._patiently(_read_all, self.gateway.list_features)
+    def features(self, *, restart=False, tally=None):
+        """
+        Every feature that entitlements are counted in: read in one go and stored at once, so nothing of it is
+        ever half there and every pull begins with the first.
+        """
+        tally = tally or Tally()
+        read = partial(self._read_all, "Features", tally)
+        rows, unreadable = self._patiently(read, self.gateway.list_features)
         tally.skipped += [f"A feature: {error}" for error in unreadable]
         tally.read = len(rows)
         with transaction.atomic():
@@ -273,24 +337,28 @@ class Pull:
             except (errors.NotSent, errors.Unconfirmed) as error:
                 if tried == TRIES or error.reason in ("local", "walk"):
                     raise
-                self.sleep(getattr(error, "retry_after", None) or 2**tried)
+                wait = getattr(error, "retry_after", None) or 2**tried
+                if self.longest_wait is not None and wait > self.longest_wait:
+                    raise
+                self.sleep(wait)
             else:
                 reached(at=self.clock())
                 return result
         raise AssertionError("unreachable")
 
-
-def _read_all(walk, *arguments):
-    """Every readable record of a walk, and what it says about the others at its end."""
-    rows = []
-    try:
-        for row in walk(*arguments):
-            rows.append(row)
-    except errors.ContractChanged as error:
-        if error.reason != "rows":
-            raise
-        return rows, error.unreadable
-    return rows, ()
+    def _read_all(self, label, tally, walk, *arguments):
+        """Every readable record of a walk, and what it says about the others at its end."""
+        rows = []
+        try:
+            for row in walk(*arguments):
+                rows.append(row)
+                if len(rows) % TOLD_EVERY == 0:
+                    self.tell(label, tally)
+        except errors.ContractChanged as error:
+            if error.reason != "rows":
+                raise
+            return rows, error.unreadable
+        return rows, ()
 
 
 def _plan_facts(remote):

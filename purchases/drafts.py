@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.models import Account, Team
 from audit import services as audit
@@ -25,6 +25,11 @@ from purchases.models import HasTerms, PricePlan, next_number
 # unclassified one.
 COMMERCIAL_FIELDS = (*HasTerms.TERMS_FIELDS, "payment_mode", "expected_volumes")
 DESK_FIELDS = ("title", "internal_note")
+
+# Of the terms, what a new deal never takes from an old one: its days (G-03).
+DAYS = ("effective_from", "effective_until", "valid_until")
+# What a clone takes over; everything else about a deal is its own, or made anew (G-03).
+CLONED_FIELDS = tuple(name for name in COMMERCIAL_FIELDS if name not in DAYS)
 
 
 def fields_of(model):
@@ -56,16 +61,55 @@ def may_recall(deal, user):
     return has_role(user, Role.MANAGER) and manages.exists()
 
 
-@transaction.atomic
-def create(model, *, by, at, fields, sequence, batch_id=None):
+class AlreadyDrafted(Exception):
+    """The same page has been sent before; `.deal` is what it drafted then."""
+
+    def __init__(self, deal):
+        self.deal = deal
+        super().__init__(str(deal))
+
+
+def create(model, *, by, at, fields, sequence, form_token=None, verb="create", origin=None):
     """
     Start a draft owned by its author.
 
     :param fields: any of `fields_of(model)` with model values; empty containers count as nothing
     :param sequence: which numbers it takes, "proposal" or "purchase"
+    :param form_token: a UUID of the page it was written on; one person drafts once with it
+    :param verb: how the record calls it, and `origin` what it says beside the fields: where they come from
     :raises NotAllowed: the person's roles write no drafts
     :raises Invalid: something given is malformed or forbidden for the type
+    :raises AlreadyDrafted: this person has drafted with this token; nothing is written
     """
+    try:
+        return _create(
+            model,
+            by=by,
+            at=at,
+            fields=fields,
+            sequence=sequence,
+            form_token=form_token,
+            verb=verb,
+            origin=origin or {},
+        )
+    except IntegrityError:
+        # Two presses at once: the constraint let one of them through.
+        if made := drafted_on(model, form_token, by=by):
+            raise AlreadyDrafted(made) from None
+        raise
+
+
+def drafted_on(model, form_token, *, by):
+    """The deal that a person has drafted with this token, or None."""
+    if form_token is None:
+        return None
+    return model.objects.filter(created_by=by, form_token=form_token).first()
+
+
+@transaction.atomic
+def _create(model, *, by, at, fields, sequence, form_token, verb, origin):
+    if made := drafted_on(model, form_token, by=by):
+        raise AlreadyDrafted(made)
     if not has_role(by, *DRAFTS):
         raise NotAllowed("Your role does not write drafts.")
     deal = model(
@@ -73,6 +117,7 @@ def create(model, *, by, at, fields, sequence, batch_id=None):
         owner=by,
         created_by=by,
         last_edited_by=by,
+        form_token=form_token,
         created_at=at,
         updated_at=at,
     )
@@ -81,10 +126,46 @@ def create(model, *, by, at, fields, sequence, batch_id=None):
     quotes.refresh(deal)
     deal.save(force_insert=True)
     deal.editors.add(by)
-    audit.record(
-        deal, "create", by=by, at=at, after=plain(deal) | {"version": deal.version}, batch_id=batch_id
-    )
+    audit.record(deal, verb, by=by, at=at, after=plain(deal) | {"version": deal.version} | origin)
     return deal
+
+
+def clone(model, *, pk, by, at, sequence, account=None, form_token=None):
+    """
+    Start a draft with the commercial fields of another deal of the same kind, owned by who clones it (G-03).
+
+    Approvals, days, words, people, Togai's side and the key are the old deal's own and stay there.
+
+    :param account: whom it is for; None for the same account, or for none yet where that is not theirs to see
+    :raises NotAllowed: the person's roles write no drafts, or the old deal is not theirs to see
+    :raises Invalid: the account is not one of theirs
+    :raises AlreadyDrafted: see `create`
+    """
+    deals = model.objects.visible_to(by).select_related("account", "price_plan")
+    source = deals.prefetch_related("price_plan__rate_cards").filter(pk=pk).first()
+    if source is None:
+        raise NotAllowed("This deal is not yours to see.")
+    fields = {name: getattr(source, name) for name in fields_of(model) if name in CLONED_FIELDS}
+    if account is not None:
+        fields["account"] = account
+    elif source.account and not Account.objects.visible_to(by).filter(pk=source.account_id).exists():
+        del fields["account"]
+    return create(
+        model,
+        by=by,
+        at=at,
+        fields=fields,
+        sequence=sequence,
+        form_token=form_token,
+        verb="clone",
+        origin={"from": str(source), "message": f"From {source}."},
+    )
+
+
+def last_of(model, account, *, by):
+    """The newest deal of an account that a person may see and that is past its draft, or None; one query."""
+    past = model.objects.visible_to(by).filter(account=account).exclude(status=model.Status.DRAFT)
+    return past.order_by("-pk").first()
 
 
 @transaction.atomic

@@ -1,13 +1,12 @@
 """What of a deal can change while somebody looks at it: its deliveries and Togai's own record."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django_q.models import OrmQ
 
-from purchases import figures
+from purchases import figures, settling
 from togai import deliveries, strict_json, wording
 from togai.models import Delivery, Link, RemoteSnapshot
 
@@ -42,14 +41,17 @@ class Following:
 
     :ivar deliveries: its deliveries, oldest first
     :ivar snapshot: Togai's record as last seen, or None
+    :ivar drift: what differs there and nobody has settled, as rows
     """
 
     def __init__(self, deal, *, at):
         self.deal, self.at = deal, at
-        self.deliveries = list(Delivery.objects.of(deal).select_related("depends_on"))
+        self.deliveries = list(wording.with_receipts(Delivery.objects.of(deal)))
         self.snapshot = (
             RemoteSnapshot.objects.filter(remote_id=deal.togai_id).first() if deal.togai_id else None
         )
+        # Whatever differs is summed up in the deal's own line, so a deal without one has no such rows.
+        self.drift = list(settling.open_rows(deal)) if deal.togai_problem else []
 
     @property
     def seconds(self):
@@ -74,8 +76,23 @@ class Following:
             *(getattr(self.deal, name) for name in _SEEN),
             *((one.pk, one.state, one.last_message, one.held_because) for one in self.deliveries),
             self.snapshot and self.snapshot.raw,
+            *((row.pk, row.ours, row.theirs) for row in self.drift),
             self.seconds,
         ]
+
+    def differing(self, user):
+        """What differs at Togai in words, with what a person may do about it, for partials/drift.html."""
+        if not self.drift:
+            return []
+        offered = self.offers(user)
+        return [
+            {"row": row, "words": settling.words(row, self.deal), "verbs": offered[row.pk]}
+            for row in self.drift
+        ]
+
+    def offers(self, user):
+        """By row of `drift` the verbs that a person is offered."""
+        return settling.offers(self.deal, self.drift, user)
 
     def nudge(self):
         """
@@ -92,7 +109,7 @@ class Following:
 
     def sent(self):
         """The deliveries in words, newest first."""
-        return [Sent.of(delivery) for delivery in reversed(self.deliveries)]
+        return wording.told(self.deliveries[::-1])
 
     def granted(self):
         """
@@ -130,23 +147,3 @@ def _day(text):
     except (ValueError, OverflowError):
         return None
     return day if day.year < _FOR_EVER else None
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One delivery as a page tells it, with its request."""
-
-    delivery: Delivery
-    words: str
-    again_at: object
-    wire: wording.Wire
-
-    @classmethod
-    def of(cls, delivery):
-        """From a delivery with its `depends_on` loaded."""
-        return cls(
-            delivery,
-            wording.state_in_words(delivery),
-            wording.tried_again_at(delivery),
-            wording.on_the_wire(delivery),
-        )

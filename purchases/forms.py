@@ -266,7 +266,9 @@ class DealForm(forms.Form):
             self.found_accounts = found_accounts(self.user, looked_for)
         account = current if current is not None and wanted == current.togai_id else None
         if account is None and wanted:
-            account = Account.objects.visible_to(self.user).filter(togai_id=wanted).first()
+            # PostgreSQL cannot even be asked for a NUL.
+            if wanted.isprintable():
+                account = Account.objects.visible_to(self.user).filter(togai_id=wanted).first()
             if account is None:
                 self.account_error = "This is not one of your accounts."
         self.typed["account"] = wanted
@@ -491,14 +493,15 @@ class DealForm(forms.Form):
 
     def _add_card_fields(self):
         cards = self._cards()
-        metered = {name: card for name, card in cards.items() if card[0] in METERED}
+        # One feature may be granted by one card and metered by another: its overage.
+        metered = [card for card in cards if card[0] in METERED]
         stored = self.deal if self.deal.price_plan == self.plan else None
         if self._may_have("rate_card_quantities"):
             self._add_fields("q/", cards, stored and stored.rate_card_quantities)
         self._add_fields("v/", metered, stored and stored.expected_volumes)
 
     def _cards(self):
-        """Kind and label of everything that is billed, by its id: the plan's cards, and the deal's own."""
+        """(kind, billable id, label) of everything that is billed: the plan's cards, and the deal's own."""
         cards = [(card.kind, card.billable_id, card.label) for card in overrides.cards(self.plan.details)]
         if self.prices:
             cards = [card for card in cards if card[0] not in OVERRIDE_KINDS[self.override_field]]
@@ -507,13 +510,12 @@ class DealForm(forms.Form):
                 for card in self.prices.cards
                 if card.billable_id and not card.is_removed
             ]
-        found = {}
-        for kind, billable_id, label in cards:
-            found.setdefault(billable_id, (kind, label))
-        return found
+        return cards
 
     def _add_fields(self, prefix, cards, stored):
-        shown = dict(cards)
+        shown = {}
+        for kind, billable_id, label in cards:
+            shown.setdefault(billable_id, (kind, label))
         for gone in stored or {}:
             shown.setdefault(gone, ("", f"{gone} (not in the plan any more)"))
         for billable_id, (kind, label) in shown.items():

@@ -17,6 +17,7 @@ from accounts.forms import name_of, people_seen_by
 from accounts.models import Account
 from audit.roles import DRAFTS, has_role
 from purchases.models import Purchase
+from purchases.settling import differing
 from togai import statuses
 
 Status = Purchase.Status
@@ -62,6 +63,7 @@ class FilterForm(forms.Form):
         label="Type", required=False, choices=[("", "Every type"), *Purchase.Type.choices]
     )
     owner = forms.ChoiceField(label="Owner", required=False)
+    differs = forms.BooleanField(label="Differs at Togai", required=False)
 
     def __init__(self, *args, user, **kwargs):
         super().__init__(*args, **kwargs)
@@ -80,11 +82,13 @@ class FilterForm(forms.Form):
             value = self.cleaned_data.get(name)
             if not value:
                 continue
-            choices = dict(getattr(field, "choices", ()))
             rest = query.copy()
             for gone in (name, "after", "before"):
                 rest.pop(gone, None)
-            words = f"{field.label}: {choices[value]}" if choices else f"“{value}”"
+            if isinstance(field, forms.ChoiceField):
+                words = f"{field.label}: {dict(field.choices)[value]}"
+            else:
+                words = field.label if value is True else f"“{value}”"
             chips.append((words, f"?{rest.urlencode()}"))
         return chips
 
@@ -98,6 +102,7 @@ def presets(user, query):
         ("Waiting for release", {"status": Status.SUBMITTED}),
         ("Released, unpaid", {"togai": "PENDING"}),
         ("Failed at Togai", {"togai": "FAILURE"}),
+        ("Differs at Togai", {"differs": "on"}),
     ]
     here = {name: value for name, value in query.items() if value and name not in ("after", "before")}
     return [
@@ -119,6 +124,8 @@ def narrowed(user, filters):
             purchases = purchases.filter(**{column: filters[name]})
     if filters.get("owner"):
         purchases = purchases.filter(owner=user.pk if filters["owner"] == "me" else int(filters["owner"]))
+    if filters.get("differs"):
+        purchases = differing(purchases)
     return _searched(purchases, filters.get("q", ""), user)
 
 

@@ -16,11 +16,10 @@ from django.core.cache import cache
 from purchases import figures
 from purchases.models import Feature, PricePlan
 from purchases.money import number
-from togai import deliveries, errors
+from togai import errors, line
 from togai.gateway import Gateway
 from togai.models import Link
 from togai.secret import Secret
-from togai.worker import AUTH_PAUSE
 
 # A page is read again within this time without asking Togai again: its limit is ten calls a second for all.
 FRESH = timedelta(seconds=20)
@@ -102,23 +101,10 @@ def _read(account, gateway, at):
         except (errors.ContractChanged, errors.Refused, errors.Forbidden) as error:
             trouble = str(error)
         except errors.TogaiError as error:
-            _note(error, at)
+            line.heed(error, at=at)
             trouble = str(error)
             break
     return Live(fetched_at=at if parts else None, trouble=trouble, **parts)
-
-
-def _note(error, at):
-    """Keep everybody from calling where a call does harm: five refused tokens lock the office out."""
-    if isinstance(error, errors.SignInRefused):
-        deliveries.unreachable(
-            at=at,
-            why="Togai refuses our token. An administrator has to renew it.",
-            closed_until=at + AUTH_PAUSE,
-        )
-    elif isinstance(error, errors.Busy):
-        pause = timedelta(seconds=error.retry_after or 5)
-        deliveries.unreachable(at=at, why="Togai asks us to slow down.", closed_until=at + pause)
 
 
 def _wallet(remote):

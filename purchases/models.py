@@ -1,6 +1,7 @@
 """The catalogue as pulled from Togai, the terms of a deal, and purchases."""
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -8,6 +9,7 @@ from django.utils.functional import cached_property
 
 from accounts.models import Account, owners_visible_to
 from purchases import terms as domain
+from togai.models import Delivery
 
 
 class PricePlanQuerySet(models.QuerySet):
@@ -254,6 +256,9 @@ class Deal(HasTerms):
     # Everybody who ever touched the terms of this chain of revisions; none of them decides it (P-01).
     editors = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="+", blank=True)
 
+    # Of the page it was drafted on, so that a press that arrives twice drafts once.
+    form_token = models.UUIDField(null=True, editable=False)
+
     version = models.PositiveIntegerField(default=1, editable=False)
     content_hash = models.CharField(max_length=64, blank=True, editable=False)
     created_at = models.DateTimeField(editable=False)
@@ -281,6 +286,11 @@ class Deal(HasTerms):
 
     class Meta:
         abstract = True
+
+    @property
+    def is_abandoned(self):
+        """Whether two people let it go undelivered; Togai may have it all the same (reliability.md 2.3)."""
+        return self.togai_refusal.startswith(Delivery.ABANDONED_BY)
 
 
 def terms_constraints():
@@ -339,6 +349,7 @@ def terms_constraints():
             | Q(status="DRAFT"),
             name="%(class)s_ends_after_start",
         ),
+        models.UniqueConstraint(fields=["created_by", "form_token"], name="%(class)s_drafted_once"),
     ]
 
 
@@ -413,6 +424,7 @@ class Purchase(Deal):
             models.Index(fields=["price_plan", "-id"], name="purchase_plan"),
             models.Index(fields=["type", "-id"], name="purchase_type"),
             models.Index(fields=["togai_status", "-id"], name="purchase_togai_status"),
+            models.Index(fields=["status", "togai_refusal", "id"], name="purchase_refused"),
         ]
 
     def __str__(self):
@@ -441,3 +453,77 @@ class Purchase(Deal):
 
     def get_absolute_url(self):
         return reverse("purchases:detail", args=[self.reference])
+
+
+class DealTemplateQuerySet(models.QuerySet):
+    def offered(self):
+        """The newest version of each template that may be started from, by name."""
+        return self.filter(is_latest=True, active=True).order_by("name", "pk")
+
+
+class DealTemplate(models.Model):
+    """
+    One version of terms that administrators offer as a start; an edit is a new row, the old one stays (G-03).
+
+    What is sold and how, never to whom and never on which days: those are of each deal.
+    """
+
+    number = models.PositiveIntegerField(editable=False)
+    version = models.PositiveIntegerField(default=1, editable=False)
+    is_latest = models.BooleanField(default=True, editable=False)
+    active = models.BooleanField(
+        "offered", default=True, help_text="Otherwise nobody starts from it any more."
+    )
+    name = models.CharField(max_length=80)
+    description = models.CharField(max_length=255, blank=True, help_text="When to use it, in a sentence.")
+    validity_days = models.PositiveSmallIntegerField(
+        "valid for (days)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(366)],
+        help_text="From the day somebody starts from it. Left empty: the draft says nothing.",
+    )
+
+    type = models.CharField(max_length=20, choices=HasTerms.Type)
+    price_plan = models.ForeignKey(
+        PricePlan, null=True, blank=True, on_delete=models.PROTECT, related_name="templates"
+    )
+    payment_mode = models.CharField(
+        max_length=10, blank=True, choices=[(mode.value, mode.label) for mode in domain.PaymentMode]
+    )
+    quantity = models.IntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(domain.MAX_QUANTITY)]
+    )
+    rate_card_quantities = models.JSONField(null=True, blank=True)
+    purchase_plan_override = models.JSONField(null=True, blank=True)
+    association_override = models.JSONField(null=True, blank=True)
+    wallet_topup_amount = models.DecimalField(max_digits=15, decimal_places=3, null=True, blank=True)
+    wallet_purchase_amount = models.DecimalField(max_digits=15, decimal_places=3, null=True, blank=True)
+    expected_volumes = models.JSONField(null=True, blank=True)
+
+    saved_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    saved_at = models.DateTimeField(editable=False)
+
+    objects = DealTemplateQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["number", "version"], name="template_version_once"),
+            models.UniqueConstraint(
+                fields=["number"], condition=Q(is_latest=True), name="template_latest_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-id"], name="template_latest", condition=Q(is_latest=True)),
+            models.Index(
+                fields=["name", "id"], name="template_offered", condition=Q(is_latest=True, active=True)
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.name} v{self.version}"
+
+    @property
+    def reference(self):
+        """What all versions of a template share, e.g. T-000007."""
+        return f"T-{self.number:06d}"

@@ -1,5 +1,6 @@
 """
-The verbs of a direct purchase: submit, recall, return, release, revise. One function each, behind every door.
+The verbs of a direct purchase: submit, recall, return, release, revise, clone. One function each, behind
+every door.
 
 Money moves as soon as Togai has a purchase, so a second person releases it (design.md 3).
 """
@@ -21,15 +22,22 @@ Status = Purchase.Status
 SHORTEST_REASON = 10
 
 
-def create(*, by, at, fields, batch_id=None):
+def create(*, by, at, fields, form_token=None):
     """Draft a purchase; see `drafts.create`."""
-    return drafts.create(Purchase, by=by, at=at, fields=fields, sequence="purchase", batch_id=batch_id)
+    return drafts.create(Purchase, by=by, at=at, fields=fields, sequence="purchase", form_token=form_token)
 
 
 def edit(*, purchase_id, by, at, fields, version, batch_id=None):
     """Change a draft; see `drafts.edit`."""
     return drafts.edit(
         Purchase, pk=purchase_id, by=by, at=at, fields=fields, version=version, batch_id=batch_id
+    )
+
+
+def clone(*, purchase_id, by, at, account=None, form_token=None):
+    """Draft another purchase like this one; see `drafts.clone`."""
+    return drafts.clone(
+        Purchase, pk=purchase_id, by=by, at=at, sequence="purchase", account=account, form_token=form_token
     )
 
 
@@ -138,19 +146,29 @@ def release(*, purchase_id, by, at, content_hash, batch_id=None):
 @transaction.atomic
 def revise(*, purchase_id, by, at):
     """
-    Open a purchase that Togai refused for another try, as a new revision with a new key (R-14).
+    Open a purchase that Togai refused, or that is held before it ever left, for another try: as a new
+    revision with a new key (R-14).
 
     :raises NotAllowed: neither owner, creator nor administrator
-    :raises WrongStatus: Togai did not refuse it
+    :raises WrongStatus: it may be at Togai
     """
     purchase = drafts.locked(Purchase, purchase_id)
     if not drafts.may_edit(purchase, by):
         raise NotAllowed("Only its owner revises a purchase.")
+    _take_back_what_is_held(purchase, at=at)
     if not purchase.is_revisable:
         raise WrongStatus("Only a purchase that Togai refused can be revised.")
     purchase.revision += 1
     purchase.togai_refusal = ""
     return _back_to_draft(purchase, "revise", by=by, at=at, reason="")
+
+
+def _take_back_what_is_held(purchase, *, at):
+    held = deliveries.held_create(purchase)
+    if held:
+        purchase.togai_refusal = f"It was never sent. {held.held_because}"
+        purchase.save(update_fields=["togai_refusal"])
+        deliveries.withdraw_unsent(purchase, at=at, why=f"It was revised. {held.held_because}")
 
 
 def refuse_own_work(deal, by):

@@ -35,6 +35,7 @@ _LONG = frozenset(
 )
 _TITLES = {
     "create": ("wrote the draft", "edit"),
+    "clone": ("cloned another deal", "edit"),
     "edit": ("changed the draft", "edit"),
     "submit": ("submitted it for release", ""),
     "recall": ("took it back", "warn"),
@@ -43,6 +44,7 @@ _TITLES = {
     "revise": ("opened it for another try", "edit"),
     "hand_over": ("handed it over", ""),
     "refused_by_togai": ("Togai refused it", "bad"),
+    "abandoned": ("Sending it was abandoned", "bad"),
     "needs_a_person": ("A person has to look at the delivery", "bad"),
 }
 _TOGAI_WORDS = {

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from purchases.views import editor, live, pages, plans, verbs
+from purchases.views import drift, editor, live, pages, plans, pull, verbs
 
 
 class Reference:
@@ -27,6 +27,7 @@ app_name = "purchases"
 urlpatterns = [
     path("purchases/", pages.index, name="list"),
     path("purchases/new/", editor.new, name="new"),
+    path("purchases/new/start/", editor.start, name="start"),
     path("purchases/estimate/", editor.estimate, name="estimate"),
     path("purchases/<purchase:number>/", pages.detail, name="detail"),
     path("purchases/<purchase:number>/edit/", editor.edit, name="edit"),
@@ -35,6 +36,13 @@ urlpatterns = [
     path("purchases/<purchase:number>/release/", verbs.release, name="release"),
     path("purchases/<purchase:number>/send-back/", verbs.send_back, name="send_back"),
     path("purchases/<purchase:number>/revise/", verbs.revise, name="revise"),
+    path("purchases/<purchase:number>/clone/", verbs.clone, name="clone"),
+    path("purchases/<purchase:number>/differences/<int:drift>/accept/", drift.accept, name="accept_theirs"),
+    path("purchases/<purchase:number>/differences/<int:drift>/ignore/", drift.ignore, name="ignore_theirs"),
+    # What one of these brings stands on this floor; the list of deliveries above it does not know of it.
+    path("deliveries/pull/", pull.index, name="pull"),
+    path("deliveries/pull/now/", pull.now, name="pull_now"),
+    path("deliveries/pull/start-over/", pull.anew, name="pull_anew"),
     path("plans/", plans.index, name="plans"),
     path("plans/<path:togai_id>/", plans.detail, name="plan"),
     # Here and not among the accounts: it names features and plans, which accounts do not know.

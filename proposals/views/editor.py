@@ -3,6 +3,7 @@
 from proposals import services
 from proposals.forms import ProposalForm
 from proposals.models import Proposal
+from purchases import deal_templates
 from purchases.views import editor
 
 PROPOSALS = editor.Desk(
@@ -14,6 +15,8 @@ PROPOSALS = editor.Desk(
     create=services.create,
     edit=lambda pk, **change: services.edit(proposal_id=pk, **change),
     submit=lambda pk, **verb: services.submit(proposal_id=pk, **verb),
+    clone=lambda pk, **given: services.clone(proposal_id=pk, **given),
+    start=lambda pk, **given: deal_templates.start(Proposal, template_id=pk, sequence="proposal", **given),
     template="proposals/editor.html",
     submit_label="Save and submit",
     submitted="{} is submitted for approval.",
@@ -24,6 +27,11 @@ PROPOSALS = editor.Desk(
 def new(request):
     """Draft a proposal; see `editor.new`."""
     return editor.new(request, PROPOSALS)
+
+
+def start(request):
+    """Open a draft with terms from before; see `editor.start`."""
+    return editor.start(request, PROPOSALS)
 
 
 def edit(request, number):

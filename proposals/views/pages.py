@@ -10,6 +10,8 @@ from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
 from proposals import allowed, listing, policy, reading, timeline
 from purchases import quotes, summaries
+from togai import services as operators
+from togai import wording
 
 
 @require_safe
@@ -75,11 +77,13 @@ def _context(request, proposal, revisions, moving):
     quote = quotes.quote(proposal)
     events, more_events = timeline.events_of(proposal)
     newest = revisions[0]
+    offers = allowed.offers(proposal, user, steps=moving.steps, at=at)
     return {
         "proposal": proposal,
         "revisions": revisions,
         "newest": None if proposal.is_live else newest,
-        "offers": allowed.offers(proposal, user, steps=moving.steps, at=at),
+        "offers": offers,
+        "approval": "approve" in offers and wording.decision_to_be_sent(proposal.togai_id, "APPROVE"),
         "money": summaries.money_page(proposal, quote),
         "sentence": summaries.sentence_of(proposal),
         "facts": summaries.facts_of(proposal),
@@ -91,8 +95,10 @@ def _context(request, proposal, revisions, moving):
         "events": events,
         "more_events": more_events,
         "sent": moving.sent(),
+        "may_look": operators.may_look(user),
         "granted": moving.granted(),
         "snapshot": moving.snapshot,
+        "drifts": moving.differing(user),
         "against": _against(proposal, revisions, request.GET.get("against", "")),
         "over": allowed.over(proposal, at=at) if proposal.is_waiting else "",
         "seconds": moving.seconds if proposal.is_live else None,

@@ -17,8 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audit.refusals import Invalid, Refusal, Stale
 from proposals import allowed, forms_verbs, policy, reading, services
 from proposals.models import Decision, Proposal
-from purchases import drafts, quotes, summaries
+from purchases import deal_templates, drafts, quotes, summaries
 from purchases import terms as domain
+from purchases.forms_verbs import TemplateForm
+from purchases.services import body_for
+from togai import wire, wording
+from togai.models import Delivery
 
 asks = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -101,6 +105,13 @@ def submit(request, proposal):
             "verb": "submit",
             "title": f"Submit {proposal.reference}",
             "problems": _told(problems),
+            "wire": None
+            if problems
+            else wording.to_be_sent(
+                Delivery.Kind.CREATE_PROPOSAL,
+                proposal.account.togai_id,
+                body_for(proposal, wire.CreateProposal),
+            ),
             "valid_until": proposal.valid_until or domain.default_validity(today),
             "steps": reading.stages_ahead(policy.stages(proposal)),
         },
@@ -216,8 +227,39 @@ def revise(request, proposal):
     return SeeOther(reverse("proposals:edit", args=[draft.reference]))
 
 
+@require_POST
+@on_the_newest
+def clone(request, proposal):
+    """Draft another deal like this one and go to its editor (G-03)."""
+    made = services.clone(proposal_id=proposal.pk, by=request.user, at=timezone.now())
+    messages.success(request, f"{made.reference} is a draft of yours, with the terms of {proposal}.")
+    return SeeOther(reverse("proposals:edit", args=[made.reference]))
+
+
+@asks
+@on_the_newest
+def save_as_template(request, proposal):
+    """Ask for a name; POST keeps the terms as a template that everybody who drafts may start from (G-03)."""
+    deal_templates.refuse_others(request.user)
+    form = TemplateForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = deal_templates.save_from(proposal, by=request.user, at=timezone.now(), **form.cleaned_data)
+        except Invalid as invalid:
+            form.show(invalid)
+        else:
+            messages.success(request, f"{made.name}, version {made.version}, is offered on new deals.")
+            return SeeOther(proposal.get_absolute_url())
+    return render(request, "proposals/save_as_template.html", _summary(proposal) | {"form": form})
+
+
 def _ask(request, proposal, form, *, verb, title):
-    context = _summary(proposal) | {"verb": verb, "title": title, "form": form}
+    context = _summary(proposal) | {
+        "verb": verb,
+        "title": title,
+        "form": form,
+        "wire": wording.decision_to_be_sent(proposal.togai_id, "DECLINE"),
+    }
     return render(request, "proposals/verb.html", context)
 
 

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.contrib.auth import get_user_model
 from django.core.exceptions import BadRequest
-from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -21,13 +19,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Account
-from audit.models import Event
+from audit.answers import SeeOther
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
 from audit.roles import DRAFTS, has_role
-from purchases import drafts, quotes, services, summaries
+from purchases import deal_templates, drafts, quotes, services, summaries
 from purchases import terms as domain
 from purchases.forms import LONGEST_SEARCH, PurchaseForm, found_accounts
-from purchases.models import Purchase
+from purchases.models import DealTemplate, Purchase
 from purchases.views import conflicts
 
 # Buttons that only draw the page again.
@@ -56,6 +54,8 @@ class Desk:
     create: Callable
     edit: Callable
     submit: Callable
+    clone: Callable
+    start: Callable
     template: str
     submit_label: str
     submitted: str
@@ -71,6 +71,8 @@ PURCHASES = Desk(
     create=services.create,
     edit=lambda pk, **change: services.edit(purchase_id=pk, **change),
     submit=lambda pk, **verb: services.submit(purchase_id=pk, **verb),
+    clone=lambda pk, **given: services.clone(purchase_id=pk, **given),
+    start=lambda pk, **given: deal_templates.start(Purchase, template_id=pk, sequence="purchase", **given),
     template="purchases/editor.html",
     submit_label="Save and ask for release",
     submitted="{} waits for finance to release it.",
@@ -97,10 +99,42 @@ def new(request, desk=PURCHASES):
             "list_url": _list_url(desk),
         }
         return render(request, "purchases/choose_account.html", context)
-    account = get_object_or_404(Account.objects.visible_to(request.user), togai_id=account_id)
+    account = _account(request.user, account_id)
     deal = desk.model(account=account)
     form = desk.form(deal=deal, user=request.user, at=timezone.now())
-    return _page(request, desk, form, deal, token=uuid4())
+    return _page(request, desk, form, deal, token=uuid4(), starts=_starts(desk, account, request.user))
+
+
+@require_POST
+def start(request, desk=PURCHASES):
+    """
+    Open a draft for an account with the terms of a template or of a deal before, and go to its editor (G-03).
+
+    What to start from is posted as `from`, e.g. "template:3" or "deal:17".
+
+    :raises Http404: the account or the deal is not theirs to see, or there is no such template
+    :raises WrongStatus: the template is not offered any more
+    """
+    user = request.user
+    if not has_role(user, *DRAFTS):
+        raise NotAllowed("Your role does not write drafts.")
+    account = _account(user, request.POST.get("account", ""))
+    kind, _, key = request.POST.get("from", "").partition(":")
+    pk = conflicts.whole(key)
+    sources = {"deal": desk.model.objects.visible_to(user), "template": DealTemplate.objects.all()}
+    if kind not in sources or pk is None:
+        raise BadRequest("The form does not say what to start from.")
+    source = get_object_or_404(sources[kind], pk=pk)
+    begin = desk.clone if kind == "deal" else desk.start
+    try:
+        made = begin(pk, by=user, at=timezone.now(), account=account, form_token=_token(request))
+    except drafts.AlreadyDrafted as earlier:
+        made = earlier.deal
+    else:
+        messages.success(request, f"{made.reference} is a draft of yours, with the terms of {source}.")
+    return SeeOther(
+        reverse(f"{desk.namespace}:edit", args=[made.reference]) if made.is_draft else made.get_absolute_url()
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -130,6 +164,41 @@ def estimate(request, desk=PURCHASES):
     )
 
 
+def _account(user, togai_id):
+    """
+    :raises Http404: it is none of theirs
+    """
+    # PostgreSQL cannot even be asked for a NUL.
+    if not togai_id.isprintable():
+        raise Http404
+    return get_object_or_404(Account.objects.visible_to(user), togai_id=togai_id)
+
+
+def _starts(desk, account, user):
+    """What else than nothing a new deal of an account may start from; two queries."""
+    last = drafts.last_of(desk.model, account, by=user)
+    offered = DealTemplate.objects.offered().only("name", "version", "description")
+    return {
+        "account": account,
+        "token": uuid4(),
+        "last": last,
+        "last_words": _last_words(last),
+        "templates": list(offered[: deal_templates.MOST_OFFERED]),
+    }
+
+
+def _last_words(deal):
+    """What became of a deal that is past its draft, and when; "" for none."""
+    if deal is None:
+        return ""
+    words = deal.get_status_display().lower()
+    decided = getattr(deal, "decided_at", None) or getattr(deal, "released_at", None)
+    if decided:
+        return f"{words} {drafts.business_day(decided):%-d %b %Y}"
+    submitted = f"submitted {drafts.business_day(deal.submitted_at):%-d %b %Y}"
+    return submitted if words == "submitted" else f"{words}, {submitted}"
+
+
 def _editable(request, desk, number):
     """
     The draft of this number, for somebody who may write it.
@@ -152,9 +221,11 @@ def _again(desk, deal, user):
     """
     The draft as somebody has just saved it.
 
+    :raises Http404: it is no longer theirs to see
     :raises WrongStatus: it is no draft any more
     """
-    now = desk.deals(user).select_related("account", "price_plan", "owner").get(pk=deal.pk)
+    deals = desk.deals(user).select_related("account", "price_plan", "owner")
+    now = get_object_or_404(deals, pk=deal.pk)
     if not now.is_draft:
         raise WrongStatus(
             f"{now.reference} is {now.get_status_display().lower()} and can no longer be edited."
@@ -185,9 +256,9 @@ def _create(request, desk):
     """
     at = timezone.now()
     token = _token(request)
-    made = _made_by(desk, token, by=request.user)
+    made = drafts.drafted_on(desk.model, token, by=request.user)
     if made is not None:
-        return _change(request, desk, made, version=1) if made.is_draft else redirect(made)
+        return _again_or_on(request, desk, made)
     deal = desk.model()
     form = desk.form(request.POST, deal=deal, user=request.user, at=at)
     if _do(request) not in ("save", "submit"):
@@ -195,35 +266,20 @@ def _create(request, desk):
     if not form.is_sound():
         return _page(request, desk, form, deal, token=token, status=422)
     try:
-        deal, is_new = _create_once(desk, token, by=request.user, at=at, fields=form.values())
+        deal = desk.create(by=request.user, at=at, fields=form.values(), form_token=token)
+    except drafts.AlreadyDrafted as earlier:
+        return _again_or_on(request, desk, earlier.deal)
     except Invalid as refusal:
         form.blame(refusal.problems)
         return _page(request, desk, form, deal, token=token, status=422)
-    if not is_new:
-        # The same form, pressed twice: what the second press said may differ.
-        return _change(request, desk, deal, version=1) if deal.is_draft else redirect(deal)
     return _saved(request, desk, form, deal)
 
 
-@transaction.atomic
-def _create_once(desk, token, *, by, at, fields):
-    """The draft of a form token and whether it is new; a person's own row makes two presses take turns."""
-    get_user_model().objects.select_for_update(no_key=True).get(pk=by.pk)
-    made = _made_by(desk, token, by=by)
-    if made is not None:
-        return made, False
-    return desk.create(by=by, at=at, fields=fields, batch_id=token), True
-
-
-def _made_by(desk, token, *, by):
-    """The deal that this person's form with this token has made, or None; the record knows."""
-    event = Event.objects.filter(
-        batch_id=token, verb="create", subject_type=desk.model._meta.label, actor=by
-    ).first()
-    if event is None:
-        return None
-    deals = desk.deals(by).select_related("account", "price_plan", "owner")
-    return deals.filter(pk=event.subject_id).first()
+def _again_or_on(request, desk, made):
+    """The same form, pressed twice: what the second press said may differ."""
+    if not made.is_draft:
+        return redirect(made)
+    return _change(request, desk, _again(desk, made, request.user), version=1)
 
 
 def _change(request, desk, deal, version=None):
@@ -315,6 +371,7 @@ def _page(
     focus="",
     is_redraw=False,
     is_saved=False,
+    starts=None,
 ):
     """The editor; for htmx the part of it that changes."""
     user = request.user
@@ -343,6 +400,8 @@ def _page(
         "errors": errors,
         "first_error": first_error,
         "focus": focus,
+        "starts": starts,
+        "start_url": reverse(f"{desk.namespace}:start"),
         "is_saved": is_saved,
         "is_dirty": form.is_bound and not is_saved,
         "may_submit": not deal.pk or user.pk in (deal.owner_id, deal.created_by_id),

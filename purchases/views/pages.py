@@ -10,6 +10,7 @@ from audit.roles import DRAFTS, has_role
 from purchases import allowed, changes, listing, quotes, summaries, timeline
 from purchases.following import Following
 from purchases.models import Purchase
+from togai import services as operators
 
 
 @require_safe
@@ -52,8 +53,10 @@ def detail(request, number):
         "verbs": verbs,
         "why_not": why_not,
         "sent": following.sent(),
+        "may_look": operators.may_look(request.user),
         "granted": following.granted(),
         "snapshot": following.snapshot,
+        "drifts": following.differing(request.user),
         "seconds": following.seconds,
         "fingerprint": following.fingerprint,
         "events": events,

@@ -18,6 +18,8 @@ from audit.refusals import Invalid, Refusal, Stale
 from purchases import allowed, drafts, services
 from purchases.forms_verbs import ReasonForm
 from purchases.views.pages import read, summary
+from togai import wire, wording
+from togai.models import Delivery
 
 asks = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -105,7 +107,13 @@ def release(request, purchase):
             return SeeOther(purchase.get_absolute_url())
     else:
         allowed.refuse_early("release", purchase, request.user)
-    return _ask(request, purchase, "release", f"Release {purchase.reference}", problems=problems)
+    will_be_sent = wording.to_be_sent(
+        Delivery.Kind.CREATE_PURCHASE,
+        purchase.account.togai_id,
+        services.body_for(purchase, wire.CreatePurchase),
+    )
+    title = f"Release {purchase.reference}"
+    return _ask(request, purchase, "release", title, problems=problems, wire=will_be_sent)
 
 
 @require_POST
@@ -115,6 +123,15 @@ def revise(request, purchase):
     services.revise(purchase_id=purchase.pk, by=request.user, at=timezone.now())
     messages.success(request, f"{purchase.reference} is a draft again. Change it and submit it once more.")
     return SeeOther(reverse("purchases:edit", args=[purchase.reference]))
+
+
+@require_POST
+@on_a_visible_one
+def clone(request, purchase):
+    """Draft another purchase like this one and go to its editor (G-03)."""
+    made = services.clone(purchase_id=purchase.pk, by=request.user, at=timezone.now())
+    messages.success(request, f"{made.reference} is a draft of yours, with the terms of {purchase}.")
+    return SeeOther(reverse("purchases:edit", args=[made.reference]))
 
 
 def _with_reason(request, purchase, verb, service, done):
@@ -137,9 +154,10 @@ def _with_reason(request, purchase, verb, service, done):
     return _ask(request, purchase, verb, f"{words} {purchase.reference}", form=form)
 
 
-def _ask(request, purchase, verb, title, *, form=None, problems=()):
-    context = summary(purchase) | {"verb": verb, "title": title, "form": form, "problems": problems}
-    return render(request, "purchases/verb.html", context)
+def _ask(request, purchase, verb, title, *, form=None, problems=(), wire=None):
+    """:param wire: what the button will have sent, a `wording.Wire`; None where it sends nothing"""
+    context = {"verb": verb, "title": title, "form": form, "problems": problems, "wire": wire}
+    return render(request, "purchases/verb.html", summary(purchase) | context)
 
 
 def _read_version(data):

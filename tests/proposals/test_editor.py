@@ -4,6 +4,7 @@ import itertools
 import re
 import uuid
 from datetime import date, timedelta
+from unittest.mock import patch
 
 import pytest
 from django.utils import timezone
@@ -11,12 +12,11 @@ from django.utils import timezone
 from accounts.models import Account
 from audit.models import Event
 from audit.roles import Role
+from proposals import services
 from proposals.models import Proposal
-from proposals.views.editor import PROPOSALS
 from purchases import drafts
 from purchases.models import Purchase
 from purchases.terms import RULES, Need, PurchaseType
-from purchases.views import editor
 from tests import factories as f
 from tests.purchases.browserless import open_page
 from togai import gateway
@@ -220,6 +220,29 @@ def test_every_kind_of_terms_survives_its_own_page(client, rep):
     edit_page(client, draft).press("save")
     draft.refresh_from_db()
     assert (drafts.plain(draft), draft.version) == (before, 1)
+
+
+def test_what_goes_beyond_an_allowance_is_asked_for_by_its_own_name(client, rep):
+    """G-14: a feature that one card grants and another one meters has an expected use."""
+    beyond = f.MESSAGES | {"featureId": "feature.calls", "displayName": "Calls beyond the allowance"}
+    del beyond["usageMeterId"]
+    plan = f.PricePlanFactory(
+        recurring=True,
+        cards=[
+            ("billingEntitlementRateCards", "feature.calls", f.API_CALLS),
+            ("entitlementOverageRateCards", "feature.calls", beyond),
+        ],
+    )
+    draft = f.draft(
+        by=rep, price_plan=plan, type="ASSOCIATION", quantity=None, effective_from=date(2030, 3, 1)
+    )
+    page = edit_page(client, draft)
+    assert re.search(r"Calls beyond the allowance.{0,400}v/feature.calls", page.html, re.DOTALL)
+    page.typed["v/feature.calls"] = "300"
+    page.press("save")
+    draft.refresh_from_db()
+    assert draft.expected_volumes == {"feature.calls": "300"}
+    assert "not in the plan any more" not in edit_page(client, draft).html
 
 
 def test_only_the_difference_is_stored_and_reverting_removes_it(client, rep):
@@ -812,11 +835,16 @@ def test_no_page_needs_inline_style_or_script(client, rep, account, path):
 
 def test_one_press_that_arrives_twice_at_once_makes_one_draft(rep, account):
     """Hostile input 56: also when both have looked before either has saved."""
-    token = uuid.uuid4()
-    fields = {"account": account, "title": "Once"}
-    drafted = [editor._create_once(PROPOSALS, token, by=rep, at=f.NOON, fields=fields) for _ in range(2)]
-    assert [is_new for _, is_new in drafted] == [True, False]
-    assert drafted[0][0] == drafted[1][0]
+    fields, token = {"account": account, "title": "Once"}, uuid.uuid4()
+    first = services.create(by=rep, at=f.NOON, fields=fields, form_token=token)
+    # The second press has looked before the first has saved.
+    with (
+        patch.object(drafts, "drafted_on", side_effect=[None, first]),
+        pytest.raises(drafts.AlreadyDrafted) as again,
+    ):
+        services.create(by=rep, at=f.NOON, fields=fields, form_token=token)
+    assert again.value.deal == first
+    assert Proposal.objects.count() == 1
 
 
 def test_a_type_without_a_plan_drops_what_a_program_left_behind(client, account):

@@ -154,6 +154,23 @@ def test_what_togai_refused_is_recalled_without_a_word_to_it():
     assert not Delivery.objects.of(proposal).filter(kind=Kind.DECIDE).exists()
 
 
+def test_what_is_held_and_never_left_is_taken_back_when_it_is_recalled():
+    """G-25, G-47: nobody at Togai hears of what its rep no longer means; the next revision may go."""
+    proposal = submitted()
+    sent_on(proposal, Kind.CREATE_PROPOSAL, State.HELD)
+    recall(proposal)
+    create = Delivery.objects.of(proposal).get()
+    assert (create.state, create.is_withdrawn) == (State.REJECTED, True)
+
+
+def test_what_is_held_after_a_send_in_doubt_is_not_taken_back():
+    """R-05: Togai may hold it, so its decline follows it."""
+    proposal = submitted()
+    Delivery.objects.of(proposal).update(state=State.HELD, ambiguous_attempts=1, sends=1)
+    recall(proposal)
+    assert Delivery.objects.of(proposal).filter(kind=Kind.DECIDE, state=State.NOT_SENT).exists()
+
+
 def test_a_manager_recalls_for_their_team_and_an_administrator_for_anybody():
     author, boss = rep(), person(Role.MANAGER)
     team = Team.objects.create(name="North")

@@ -1,23 +1,32 @@
-"""Several people at once: twenty threads with connections of their own, on SQLite as on PostgreSQL."""
+"""
+Several people at once: twenty threads with connections of their own, on SQLite as on PostgreSQL.
 
+A merge runs a few rounds of the decision race; `DECISION_RACE=1000 python -m pytest
+tests/proposals/test_services_race.py` runs the nightly number (F-18).
+"""
+
+import os
 import sqlite3
 import threading
 from collections import Counter
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections
+from django.db import IntegrityError, connection, connections
 
 from audit.refusals import Refusal, WrongStatus
 from proposals import services
 from proposals.models import Decision, Proposal
-from tests.factories import NOON, draft, finance, submitted
+from purchases import drafts
+from tests.factories import NOON, AccountFactory, PricePlanFactory, draft, finance, rep, submitted
 from togai import deliveries
 from togai.models import Delivery
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 THREADS = 20
+# The decision race of F-18: so many approvers, so many times.
+APPROVERS, ROUNDS = 4, int(os.environ.get("DECISION_RACE", "12"))
 AT = NOON + timedelta(hours=1)
 WHY = {"reason_code": "other", "reason": "The customer asked us to wait."}
 
@@ -54,7 +63,7 @@ def at_once(tmp_path):
                 here.ensure_connection()
                 barrier.wait(timeout=30)
                 answers[place] = function()
-            except Refusal as refusal:
+            except (Refusal, IntegrityError) as refusal:
                 answers[place] = refusal
             finally:
                 here.close()
@@ -108,6 +117,64 @@ def test_twenty_approvers_make_one_decision(at_once):
     kinds = Counter(type(answer) for answer in answers)
     assert kinds == {Proposal: 1, WrongStatus: THREADS - 1}
     assert at_once.look(lambda: _state_of(proposal)) == (Proposal.Status.APPROVED, 1, ["APPROVE"])
+
+
+on_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql",
+    reason="SQLite lets one writer in at a time, which hides the race (F-18)",
+)
+
+
+@pytest.fixture
+def race_of_decisions(at_once):
+    """
+    Run the rounds of the decision race. Returns of each what the approvers heard, counted by its class, and
+    what then stood there as `_state_of` has it.
+    """
+
+    def run():
+        approvers, author, plan = [finance() for _ in range(APPROVERS)], rep(), PricePlanFactory()
+        account = AccountFactory(owner=author)
+        rounds = []
+        for _ in range(ROUNDS):
+            proposal = submitted(by=author, account=account, price_plan=plan)
+            answers = at_once([_approving(proposal, by) for by in approvers])
+            rounds.append((Counter(type(answer) for answer in answers), _state_of(proposal)))
+        return rounds
+
+    return run
+
+
+ONE_WINNER = ({Proposal: 1, WrongStatus: APPROVERS - 1}, (Proposal.Status.APPROVED, 1, ["APPROVE"]))
+
+
+def without_the_lock(model, pk):
+    """The twin of `drafts.locked` that trusts `atomic` alone."""
+    return model.objects.get(pk=pk)
+
+
+@on_postgresql
+def test_a_decision_race_always_has_one_winner(race_of_decisions):
+    """F-18, R-22: four approvers press at the same moment, again and again."""
+    assert race_of_decisions() == [ONE_WINNER] * ROUNDS
+
+
+@on_postgresql
+def test_a_decision_under_atomic_alone_loses_this_race(race_of_decisions, monkeypatch):
+    """F-18: the twin without the lock, and without the constraint on deliveries behind it, decides twice."""
+    monkeypatch.setattr(drafts, "locked", without_the_lock)
+    monkeypatch.setattr(services, "_queue_decision", lambda *args, **kwargs: None)
+    twice = [decisions for _, (_, decisions, _) in race_of_decisions() if decisions > 1]
+    assert len(twice) > ROUNDS / 2
+
+
+@on_postgresql
+def test_without_the_lock_the_constraint_still_lets_one_decision_leave(race_of_decisions, monkeypatch):
+    """R-09: the wall behind the lock; whoever lost sees an error there, and Togai still hears one word."""
+    monkeypatch.setattr(drafts, "locked", without_the_lock)
+    rounds = race_of_decisions()
+    assert {tuple(told) for _, (_, _, told) in rounds} == {("APPROVE",)}
+    assert sum(heard[IntegrityError] > 0 for heard, _ in rounds) > ROUNDS / 2
 
 
 def test_a_recall_racing_approvals_has_one_winner(at_once):

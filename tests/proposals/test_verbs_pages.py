@@ -13,6 +13,7 @@ from audit.roles import Role
 from proposals import services
 from proposals.models import Proposal
 from tests.factories import PricePlanFactory, administrator, draft, finance, person, rep, submitted
+from tests.tampering import triggers_off
 from togai.models import Delivery
 
 pytestmark = pytest.mark.django_db
@@ -308,7 +309,8 @@ def test_a_right_that_is_gone_is_gone_with_the_next_request(client, waiting):
 
 def test_after_its_validity_it_is_not_approved(client, waiting, now):
     """G-32"""
-    Proposal.objects.filter(pk=waiting.pk).update(valid_until=now.date() - timedelta(days=2))
+    with triggers_off():
+        Proposal.objects.filter(pk=waiting.pk).update(valid_until=now.date() - timedelta(days=2))
     client.force_login(finance())
     response = press(client, waiting, "approve")
     assert response.status_code == 409

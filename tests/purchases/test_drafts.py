@@ -175,7 +175,7 @@ def test_every_column_is_classified():
         "content_hash", "created_at", "updated_at", "submitted_at", "currency", "estimate", "estimate_per",
         "list_price", "togai_id", "togai_status", "togai_price", "togai_currency", "togai_invoice_id",
         "togai_comment", "togai_responded_at", "togai_seen_at", "togai_refusal", "togai_problem", "status",
-        "is_live", "previous", "decided_by", "decided_at", "released_by", "released_at",
+        "is_live", "previous", "form_token", "decided_by", "decided_at", "released_by", "released_at",
     }  # fmt: skip
     for model in (Proposal, Purchase):
         columns = {field.name for field in model._meta.concrete_fields}

@@ -148,15 +148,15 @@ def test_the_page_shows_money_first_and_only_offers_what_one_may_do(client, mia)
     page = client.get(purchase.get_absolute_url())
     text = page.content.decode()
     assert text.index("List price") < text.index("Terms")
-    assert page.context["verbs"] == {"recall"}
+    assert page.context["verbs"] - {"clone"} == {"recall"}
     assert "Between us" in text
     omar = finance()
     client.force_login(omar)
-    assert client.get(purchase.get_absolute_url()).context["verbs"] == {"release", "send_back"}
+    assert client.get(purchase.get_absolute_url()).context["verbs"] - {"clone"} == {"release", "send_back"}
     client.force_login(person(Role.AUDITOR))
-    assert client.get(purchase.get_absolute_url()).context["verbs"] == set()
+    assert client.get(purchase.get_absolute_url()).context["verbs"] <= {"clone"}
     client.force_login(administrator())
-    assert client.get(purchase.get_absolute_url()).context["verbs"] == {"recall"}
+    assert client.get(purchase.get_absolute_url()).context["verbs"] - {"clone"} == {"recall"}
 
 
 def test_an_author_in_finance_is_told_why_they_cannot_release(client):
@@ -165,7 +165,7 @@ def test_an_author_in_finance_is_told_why_they_cannot_release(client):
     purchase = submitted_purchase(by=omar)
     client.force_login(omar)
     page = client.get(purchase.get_absolute_url())
-    assert page.context["verbs"] == {"recall"}
+    assert page.context["verbs"] - {"clone"} == {"recall"}
     assert "somebody else has to decide it" in page.content.decode()
 
 
@@ -329,7 +329,7 @@ def test_what_togai_refused_says_so_and_is_revised(client, mia):
     Delivery.objects.update(state="REJECTED")
     Purchase.objects.filter(pk=purchase.pk).update(togai_refusal="Plan <i>gone</i>")
     page = client.get(purchase.get_absolute_url())
-    assert page.context["verbs"] == {"revise"}
+    assert page.context["verbs"] - {"clone"} == {"revise"}
     assert "Plan &lt;i&gt;gone&lt;/i&gt;" in page.content.decode()
     assert client.post(verb(purchase, "revise")).status_code == 303
     purchase.refresh_from_db()

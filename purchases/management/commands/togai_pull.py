@@ -2,10 +2,13 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.models import PullRun
 from audit.context import coming_from
-from purchases.catalogue import Pull
+from purchases import pulling
 from togai.errors import TogaiError
 from togai.worker import make_gateway
+
+Name = PullRun.Name
 
 
 class Command(BaseCommand):
@@ -22,22 +25,18 @@ class Command(BaseCommand):
     def handle(self, *, accounts, plans, restart, quiet, **options):
         everything = accounts == plans
         self.live = not quiet and self.stdout.isatty()
-        pull = Pull(make_gateway(), tell=self.show if self.live else lambda name, tally: None)
-        jobs = []
-        if everything or plans:
-            jobs += [("Features", pull.features), ("Price plans", pull.plans)]
-        if everything or accounts:
-            jobs.append(("Accounts", lambda: pull.accounts(restart=restart)))
+        wanted = [name for name in pulling.ORDER if everything or (name == Name.ACCOUNTS) == accounts]
+        gateway, tell = make_gateway(), self.show if self.live else lambda name, tally: None
         with coming_from("command"):
-            for name, job in jobs:
+            for name in wanted:
                 try:
-                    tally = job()
-                except TogaiError as error:
+                    tally = pulling.pull_now(name, gateway=gateway, anew=restart, tell=tell)
+                except (TogaiError, pulling.TakenOver) as error:
                     self.end_line()
                     raise CommandError(
-                        f"{name}: {error} What was read is kept; run this again to go on."
+                        f"{name.label}: {error} What was read is kept; run this again to go on."
                     ) from error
-                self.report(name, tally, quiet)
+                self.report(name.label, tally, quiet)
 
     def show(self, name, tally):
         """One line that moves while a list is read."""
