@@ -12,11 +12,12 @@ export PORT
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench screenshots lock install install-dev
+.PHONY: help run test soak bench screenshots lock install install-dev
 
 help:
 	@echo "make run           the product at http://127.0.0.1:8000 (PORT=8010: elsewhere)"
 	@echo "make test          every check and test, on SQLite, in a browser and on PostgreSQL"
+	@echo "make soak          random lives, real kills, races and a long outage, for a night (PARTS=kills: one of them)"
 	@echo "make bench         what pages cost at 1,000 and 100,000 proposals"
 	@echo "make screenshots   every page, role and look as pictures in var/screenshots"
 	@echo "make lock          write the locks anew from requirements.in and requirements-dev.in"
@@ -26,6 +27,9 @@ run: install .env
 
 test: install-dev
 	@.ci/checks
+
+soak: install-dev
+	@$(BIN)/python -m tests.soak $(PARTS)
 
 bench: install .env
 	@$(BIN)/python -m tests.bench

@@ -1,0 +1,34 @@
+"""What the tests of crashes share: a clock, a faulty Togai, a desk."""
+
+import logging
+
+import pytest
+
+from tests.crashes.rig import Desk
+from tests.togai.fake_togai import Clock, FakeTogai
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def togai(clock):
+    with FakeTogai(clock) as fake:
+        yield fake
+
+
+@pytest.fixture
+def desk(db, togai, clock):
+    return Desk(togai, clock)
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    """Thousands of lines about deliveries would hide the one that matters."""
+    log = logging.getLogger("togai")
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    yield
+    log.setLevel(before)
