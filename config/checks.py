@@ -3,7 +3,11 @@
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import Error, Tags, register
+from django.db import connections
+
+from togai.secret import Secret
 
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
 
@@ -89,3 +93,40 @@ def what_nobody_thought_about_is_closed(app_configs, **kwargs):
     if settings.SESSION_COOKIE_AGE > 12 * 3600:
         found.append("A session lasts longer than a day of work.")
     return [Error(message, id="config.E004") for message in found]
+
+
+@register(Tags.security)
+def the_token_can_be_sent(app_configs, **kwargs):
+    """A token with a line break, a space or a letter outside ASCII would be printed by the HTTP library."""
+    try:
+        Secret(settings.TOGAI_API_TOKEN)
+    except ValueError as problem:
+        # The message of a `Secret` never holds its value (reliability.md 4.2, 66).
+        return [Error(f"TOGAI_API_TOKEN cannot be used. {problem}", id="config.E005")]
+    return []
+
+
+@register(Tags.database)
+def what_is_written_down_survives_a_power_cut(app_configs, databases=None, **kwargs):
+    """A claim that the disk forgot would be sent a second time (R-28). Asked by `migrate`, as it connects."""
+    return [
+        checks.Warning(
+            f"The database “{alias}” may forget what it has confirmed when the power fails.",
+            hint="Remove synchronous_commit=off (PostgreSQL) or synchronous below FULL (SQLite).",
+            id="config.W001",
+        )
+        for alias in databases or []
+        if forgets_after_a_power_cut(alias)
+    ]
+
+
+def forgets_after_a_power_cut(alias="default"):
+    """Whether this connection may lose a committed row with the machine's power (R-28)."""
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone()[0] == "off"
+        cursor.execute("PRAGMA synchronous")
+        # 2 is FULL, 3 is EXTRA.
+        return cursor.fetchone()[0] < 2

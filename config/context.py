@@ -59,7 +59,14 @@ def _item(request, label, name, icon):
 
 
 def _outage():
+    """Why nothing reaches Togai at the moment, and how much waits; None while all is well."""
     link = Link.load()
-    if link.unreachable_since is None:
+    if link.may_send and link.unreachable_since is None:
         return None
-    return {"since": link.unreachable_since, "why": link.why, "waiting": Delivery.objects.open().count()}
+    if link.paused_at:
+        kind, since, why = "paused", link.paused_at, link.paused_because
+    elif link.look_only_since:
+        kind, since, why = "look_only", link.look_only_since, link.look_only_because
+    else:
+        kind, since, why = "unreachable", link.unreachable_since, link.why
+    return {"kind": kind, "since": since, "why": why, "waiting": Delivery.objects.open().count()}

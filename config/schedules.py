@@ -9,6 +9,8 @@ from django.apps import apps as all_apps
 # Name, function, minutes between turns.
 SCHEDULES = [
     ("Deliveries and looks", "togai.tasks.work", 1),
+    ("Pulls that were asked for", "purchases.tasks.pull", 5),
+    ("Twins at Togai", "togai.tasks.sweep", 720),
     ("Validity of proposals", "proposals.tasks.expire_due", 60),
 ]
 

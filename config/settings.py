@@ -28,6 +28,15 @@ class Env(environ.Env):
             raise ImproperlyConfigured(f"{var} is not {kind}.") from error
 
 
+class Hidden(str):
+    """Text that no dump of the settings and no local of an error page shows (S-20)."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return "***"
+
+
 env = Env()
 Env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 # Everything the product writes: the SQLite file, collected static files, the sandbox's state.
@@ -38,6 +47,7 @@ TESTING = "pytest" in sys.modules
 # --- The machine ---
 
 DEBUG = env.bool("DEBUG", default=False)
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.logs.ErrorPage"
 SECRET_KEY = env.str("SECRET_KEY", default="only-for-tests-" + "x" * 50 if TESTING else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured(
@@ -81,8 +91,10 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.each_request_is_one_line",
     "django.middleware.gzip.GZipMiddleware",
     "config.middleware.refuse_impossible_text",
+    "config.health.health_without_a_database",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -228,15 +240,51 @@ REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
 SANDBOX_PORT = env.int("SANDBOX_PORT", default=env.int("PORT", default=8000) + 1)
 SANDBOX_URL = f"http://127.0.0.1:{SANDBOX_PORT}"
 TOGAI_BASE_URL = env.str("TOGAI_BASE_URL", default=SANDBOX_URL)
-TOGAI_API_TOKEN = env.str("TOGAI_API_TOKEN", default="sandbox-token")
+TOGAI_API_TOKEN = Hidden(env.str("TOGAI_API_TOKEN", default="sandbox-token"))
 # Marks every key with the place it came from, so that a copy of the data is recognised (R-13, R-15).
 TOGAI_ENVIRONMENT = env.str("TOGAI_ENVIRONMENT", default="dev")
+# One call: seconds to connect, between two reads, and in all (R-19).
 TOGAI_CONNECT_TIMEOUT = env.float("TOGAI_CONNECT_TIMEOUT", default=5)
 TOGAI_READ_TIMEOUT = env.float("TOGAI_READ_TIMEOUT", default=20)
 TOGAI_DEADLINE = env.float("TOGAI_DEADLINE", default=30)
-TOGAI_CLAIM_SECONDS = env.int("TOGAI_CLAIM_SECONDS", default=120)
-TOGAI_QUARANTINE_SECONDS = env.int("TOGAI_QUARANTINE_SECONDS", default=900)
+# Calls of all workers together, and how many of them may only follow what is sent; Togai allows ten (T6).
 TOGAI_REQUESTS_PER_SECOND = env.int("TOGAI_REQUESTS_PER_SECOND", default=8)
+TOGAI_FOLLOWS_PER_SECOND = env.int("TOGAI_FOLLOWS_PER_SECOND", default=2)
+# How long a worker may hold a row, and after how many deaths in its middle a person is asked.
+TOGAI_CLAIM_SECONDS = env.int("TOGAI_CLAIM_SECONDS", default=120)
+TOGAI_MOST_DEATHS = env.int("TOGAI_MOST_DEATHS", default=3)
+# After a send in doubt: a look that may find; from the quarantine's end on looks also conclude absence. Two
+# absences this far apart prove it; the ladder says when to look after the first, the second and so on.
+TOGAI_EARLY_LOOK_SECONDS = env.int("TOGAI_EARLY_LOOK_SECONDS", default=30)
+TOGAI_QUARANTINE_SECONDS = env.int("TOGAI_QUARANTINE_SECONDS", default=900)
+TOGAI_ABSENCE_SECONDS = env.int("TOGAI_ABSENCE_SECONDS", default=300)
+TOGAI_LOOK_LADDER = env.list("TOGAI_LOOK_LADDER", cast=int, default=[300, 3600, 21600, 86400])
+TOGAI_LONGEST_DOUBT_SECONDS = env.int("TOGAI_LONGEST_DOUBT_SECONDS", default=86400)
+# How often each kind is sent by itself in all; a purchase moves money at once, so it is never sent again.
+TOGAI_MOST_SENDS_OF_A_PROPOSAL = env.int("TOGAI_MOST_SENDS_OF_A_PROPOSAL", default=3)
+TOGAI_MOST_SENDS_OF_A_DECISION = env.int("TOGAI_MOST_SENDS_OF_A_DECISION", default=3)
+TOGAI_MOST_SENDS_OF_A_PURCHASE = env.int("TOGAI_MOST_SENDS_OF_A_PURCHASE", default=1)
+TOGAI_MOST_SENDS_OF_AN_EDIT = env.int("TOGAI_MOST_SENDS_OF_AN_EDIT", default=4)
+# The circuit opens after so many calls in vain in a row, or when half of at least so many calls in a window
+# were; then one cheap read tries, doubling the wait up to the longest.
+TOGAI_FAILURES_IN_A_ROW = env.int("TOGAI_FAILURES_IN_A_ROW", default=5)
+TOGAI_ENOUGH_CALLS = env.int("TOGAI_ENOUGH_CALLS", default=20)
+TOGAI_WINDOW_SECONDS = env.int("TOGAI_WINDOW_SECONDS", default=60)
+TOGAI_PROBE_SECONDS = env.int("TOGAI_PROBE_SECONDS", default=60)
+TOGAI_LONGEST_PROBE_SECONDS = env.int("TOGAI_LONGEST_PROBE_SECONDS", default=600)
+# A refused token may lock the office out for half an hour: ask again at most this often.
+TOGAI_AUTH_PAUSE_SECONDS = env.int("TOGAI_AUTH_PAUSE_SECONDS", default=360)
+# "Too many requests" without a word for how long, and the longest wait of a single row.
+TOGAI_BUSY_PAUSE_SECONDS = env.int("TOGAI_BUSY_PAUSE_SECONDS", default=5)
+TOGAI_LONGEST_WAIT_SECONDS = env.int("TOGAI_LONGEST_WAIT_SECONDS", default=300)
+# When an open record is read again after its status last moved; after its end so many nights, then weeks
+# (G-50). A record that is not found is gone when a look this much later does not find it either.
+TOGAI_FOLLOW_LADDER = env.list(
+    "TOGAI_FOLLOW_LADDER", cast=int, default=[2, 3, 5, 10, 20, 30, 60, 120, 300, 900]
+)
+TOGAI_FOLLOW_NIGHTS = env.int("TOGAI_FOLLOW_NIGHTS", default=7)
+TOGAI_FOLLOW_WEEKS = env.int("TOGAI_FOLLOW_WEEKS", default=12)
+TOGAI_MISSING_SECONDS = env.int("TOGAI_MISSING_SECONDS", default=86400)
 
 # --- Work in the background ---
 
@@ -292,10 +340,25 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": False, "displayRequestDuration": True},
 }
 
+# --- Log ---
+
+# Lines for people where the product runs on one machine; for a collector, one JSON object each.
+LOG_FORMAT = env.str("LOG_FORMAT", default="json" if HTTPS else "text")
+if LOG_FORMAT not in ("json", "text"):
+    raise ImproperlyConfigured("LOG_FORMAT is json or text.")
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise ImproperlyConfigured("LOG_LEVEL is DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "formatters": {"json": {"()": "config.logs.JSONLines"}, "text": {"()": "config.logs.TextLines"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"togai": {"level": env.str("LOG_LEVEL", default="INFO")}},
+    "loggers": {
+        # Django's own handlers would say everything twice, in another shape.
+        "django": {"level": "WARNING", "handlers": []},
+        "access": {"level": LOG_LEVEL},
+        "togai": {"level": LOG_LEVEL},
+    },
 }

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from config import tokens, views
+from config import health, tokens, views
 from config.design import design
 
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:digest>/revoke/", tokens.revoke, name="token_revoke"),
     path("healthz", views.healthz, name="healthz"),
+    path("health/", health.health, name="health"),
+    path("health.json", health.health, {"as_json": True}, name="health_json"),
     path("", include("proposals.urls")),
     path("", include("purchases.urls")),
     path("", include("accounts.urls")),

@@ -5,7 +5,35 @@ from importlib import import_module
 
 import pytest
 from django.apps import apps
+from django.db import connection
 from django.db.models.signals import post_migrate
+from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
+
+from tests.tampering import triggers_off
+
+# How fast a machine draws examples says nothing about the product.
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("desk")
+
+# Who asks for none of these cannot tell one database from another.
+OF_A_DATABASE = {"db", "transactional_db", "live_server", "office"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """On the second database only what uses one runs, and what is not known to be the same on both."""
+    if connection.vendor != "postgresql":
+        return
+    same = [
+        item
+        for item in items
+        if item.get_closest_marker("one_database")
+        or not (item.get_closest_marker("django_db") or OF_A_DATABASE & set(item.fixturenames))
+    ]
+    config.hook.pytest_deselected(items=same)
+    gone = set(same)
+    items[:] = [item for item in items if item not in gone]
+
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost", ""}
 
@@ -35,3 +63,15 @@ def ship_again(sender, **kwargs):
 
 
 post_migrate.connect(ship_again)
+
+
+empty_every_table = TransactionTestCase._fixture_teardown
+
+
+def empty_every_table_once_more(self):
+    """A test with real transactions runs with the triggers in place; only the emptying after it does not."""
+    with triggers_off():
+        empty_every_table(self)
+
+
+TransactionTestCase._fixture_teardown = empty_every_table_once_more

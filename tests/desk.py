@@ -71,6 +71,9 @@ class Desk:
             "DATABASE_URL": f"sqlite:///{self.database}",
             "TOGAI_BASE_URL": self.sandbox_url,
             "TOGAI_API_TOKEN": "sandbox-token",
+            # Nobody waits minutes in a test for an outage to be noticed as over.
+            "TOGAI_PROBE_SECONDS": "2",
+            "TOGAI_LONGEST_PROBE_SECONDS": "2",
             "PORT": str(self.port),
             "SANDBOX_PORT": str(self.sandbox_port),
             "SANDBOX_CONTROL_PORT": str(self.control_port),

@@ -85,6 +85,9 @@ def pages(desk):
     yield "deliveries", "/deliveries/"
     if delivery:
         yield "delivery", f"/deliveries/{quote(delivery)}/"
+    yield "pull", "/deliveries/pull/"
+    yield "pause", "/deliveries/pause/"
+    yield "health", "/health/"
     yield "admin", "/admin/"
     yield "admin-proposals", "/admin/proposals/proposal/"
     yield "admin-accounts", "/admin/accounts/account/"

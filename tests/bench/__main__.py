@@ -16,6 +16,8 @@ from statistics import median
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# A line for each of thousands of requests would bury the table.
+os.environ["LOG_LEVEL"] = "WARNING"
 
 # How much longer the largest size may take than the smallest (performance.md 10, L1 and L5).
 MOST_GROWTH = 1.3

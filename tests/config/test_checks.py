@@ -67,3 +67,16 @@ def test_passwords_and_sessions_have_limits(name, value, settings):
     """S-19."""
     setattr(settings, name, value)
     assert len(said(checks.what_nobody_thought_about_is_closed)) == 1
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "canary-8f31\n", "canary-8f31 two", "canary-8f31-é", "canary-8f31" * 400],
+    ids=["empty", "newline", "space", "accent", "long"],
+)
+def test_a_token_that_cannot_be_sent_stops_the_start_unprinted(token, settings):
+    """S-20, reliability.md 4.2, 66: the HTTP library would print a bad header whole."""
+    settings.TOGAI_API_TOKEN = token
+    [message] = said(checks.the_token_can_be_sent)
+    assert message.startswith("TOGAI_API_TOKEN cannot be used.")
+    assert "canary" not in message

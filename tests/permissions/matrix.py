@@ -37,10 +37,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Entry:
-    """One address of the matrix with its rows: (method, thing, how) → answers in the order of the columns."""
+    """
+    One address of the matrix with its rows: (method, thing, how) → answers in the order of the columns.
+
+    :ivar like: the address whose answers it has, "" for one with its own
+    """
 
     name: str
     what: str
+    like: str
     part: bool
     rows: dict
 
@@ -82,12 +87,18 @@ def cells():
     ]
 
 
-def addresses(resolver=None, namespace="", route=""):
+@cache
+def routes():
+    """The `addresses` of the product."""
+    return addresses(get_resolver())
+
+
+def addresses(resolver, namespace="", route=""):
     """
-    Every URL pattern that the resolver knows: name with namespace → route; one without a name by its route.
+    Every URL pattern that a resolver knows: name with namespace → route; one without a name by its route.
     """
     found = {}
-    for pattern in (resolver or get_resolver()).url_patterns:
+    for pattern in resolver.url_patterns:
         here = route + str(pattern.pattern)
         if isinstance(pattern, URLPattern):
             found[namespace + pattern.name if pattern.name else f"/{here}"] = here
@@ -113,6 +124,7 @@ def _entry(name, addresses):
     return Entry(
         name=name,
         what=given.get("what") or source["what"],
+        like=like or "",
         part=source.get("part", False),
         rows=_rows(name, source["answers"]),
     )

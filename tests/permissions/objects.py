@@ -20,17 +20,19 @@ from django.utils import timezone
 from django_q.models import Failure, Schedule
 from knox.models import AuthToken
 
-from accounts.models import Account, PullProgress
+from accounts.models import Account, PullProgress, PullRun
+from audit.models import Denial
 from audit.roles import Role
 from proposals import services as proposals
 from proposals.models import Proposal
+from purchases import deal_templates
 from purchases import services as purchases
 from purchases.models import Feature, Purchase
-from tests.factories import PASSWORD, AccountFactory, PricePlanFactory
+from tests.factories import PASSWORD, AccountFactory, PricePlanFactory, administrator
 from tests.permissions import matrix
 from tests.permissions.callers import signed_up
 from tests.permissions.pages import Page
-from togai.models import Delivery, DeliveryAttempt, Link, RemoteSnapshot
+from togai.models import Delivery, DeliveryAttempt, Drift, Link, RemoteSnapshot, Resolution
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)></title></textarea>{{7*7}}{% load x %}"
 LINK = "javascript:alert(1)"
@@ -50,7 +52,7 @@ class World:
     def __init__(self):
         self.at = timezone.now()
         self.callers = signed_up()
-        self.plan = PricePlanFactory(name=f"Plan {HOSTILE}", description=HOSTILE)
+        self.plan = PricePlanFactory(name=f"Plan {HOSTILE}"[:50], description=HOSTILE)
         self.accounts = {
             "SO": self._account("SO", SECRET, net_term_days=30),
             "SX": self._account("SX", "wren"),
@@ -61,6 +63,9 @@ class World:
             self._buy(author)
         self._propose_draft("SX", "wren")
         self._deliver()
+        self.template = self._keep()
+        self.differences = {}
+        self._differ()
         self._run()
         self.token_of_rep = AuthToken.objects.filter(user=self.user("SO")).get()
         self._forms = {}
@@ -119,12 +124,14 @@ class World:
     # --- Addresses ---
 
     def _keys(self, cell):
-        name, route = cell.name, matrix.addresses()[cell.name]
+        name, route = cell.name, matrix.routes()[cell.name]
         if name.startswith("admin:"):
             return self._admin_keys(cell, route)
         if "number>" in route:
             deal = self.deal(cell)
             keys = {"number": deal.reference}
+            if "drift>" in route:
+                keys["drift"] = self.differences[deal._meta.label, deal.pk].pk
             return keys | ({"revision": deal.revision} if "revision>" in route else {})
         if "reference>" in route:
             return {"reference": self.deal(cell).reference}
@@ -183,7 +190,7 @@ class World:
         return self._deal_given(cell, verb.replace("-", "_"))
 
     def _deal_given(self, cell, verb):
-        route = matrix.addresses()[cell.name]
+        route = matrix.routes()[cell.name]
         if verb not in _VERBS or not ("number>" in route or "reference>" in route):
             return {}
         deal = self.deal(cell)
@@ -222,9 +229,24 @@ class World:
         given = self.form(f"{self.path(cell)}?account={mine.togai_id}", reader="AD")
         return given | {"do": "save", "title": "A first title"}
 
+    def _start_given(self, cell):
+        # The account is theirs everywhere: what is asked about is the deal.
+        mine = self.accounts["SX" if cell.caller in ("SX", "MX") else "SO"]
+        given = {"account": mine.togai_id, "form_token": str(uuid4())}
+        source = f"template:{self.template.pk}" if cell.how == "template" else f"deal:{self.deal(cell).pk}"
+        return given | {"from": source}
+
+    def _save_as_template_given(self, cell):
+        return {"name": f"Kept {HOSTILE}"[:80]}
+
     def _estimate_given(self, cell):
         kind = cell.name.partition(":")[0]
         return self.form(f"/{kind}/new/?account={self.accounts['SO'].togai_id}", reader="AD")
+
+    def _accept_theirs_given(self, cell):
+        return {"reason": REASON}
+
+    _ignore_theirs_given = _revise_theirs_given = _accept_theirs_given
 
     def _hand_over_given(self, cell):
         return {"to": self.user("SX").pk}
@@ -240,6 +262,21 @@ class World:
         }
 
     _purchase_list_given = _proposal_list_given
+
+    def _pause_given(self, cell):
+        return {"reason": REASON[:300], "password": PASSWORD}
+
+    _resume_given = _sign_restore_given = _pause_given
+
+    def _abandon_given(self, cell):
+        return {"reason": REASON[:300], "remote_id": "purchase.1"}
+
+    _declare_absent_given = _link_given = _abandon_given
+
+    def _confirm_given(self, cell):
+        return {"resolution": self.resolution.pk + (cell.how == "stale")}
+
+    _drop_given = _confirm_given
 
     def _tokens_given(self, cell):
         return {"days": 1, "password": PASSWORD}
@@ -360,6 +397,8 @@ class World:
             "unknown": ("approved", {"state": "UNKNOWN"}),
             "held": ("declined", {"state": "HELD", "held_because": HOSTILE}),
             "waiting": ("submitted", {"state": "NOT_SENT"}),
+            "stuck": ("returned", {"state": "NEEDS_HUMAN"}),
+            "asked": ("old", {"state": "NEEDS_HUMAN"}),
         }
         for word, (deal, state) in states.items():
             creates = Delivery.objects.of(self.deals["proposal", deal, "SO"]).filter(
@@ -367,6 +406,42 @@ class World:
             )
             creates.update(next_at=later, last_message=HOSTILE, **state)
             self.deliveries[word] = creates.get()
+        self.resolution = Resolution.objects.create(
+            delivery=self.deliveries["asked"],
+            verb=Resolution.Verb.ABANDON,
+            reason=REASON,
+            asked_by=administrator(first_name=HOSTILE[:100]),
+            asked_at=self.at,
+        )
+
+    def _differ(self):
+        """One difference at Togai each: of a returned proposal it is settled, of the others it is open."""
+        for (kind, word, _), deal in self.deals.items():
+            if (kind, word) not in _DIFFERING:
+                continue
+            settled = {"settled_at": self.at, "how": Drift.How.IGNORED, "reason": REASON}
+            self.differences[deal._meta.label, deal.pk] = Drift.objects.create(
+                subject_type=deal._meta.label,
+                subject_id=str(deal.pk),
+                field=f"fixedFeeRateCards:{HOSTILE}"[:200],
+                ours=HOSTILE,
+                theirs=LINK,
+                first_seen_at=self.at,
+                last_seen_at=self.at,
+                **(settled if word == "returned" else {}),
+            )
+            if word != "returned":
+                type(deal).objects.filter(pk=deal.pk).update(togai_problem=f"It differs. {HOSTILE}")
+
+    def _keep(self):
+        """A template, which everybody who drafts may read: nothing of the owner's is in it but the terms."""
+        return deal_templates.save_from(
+            self.deals["proposal", "approved", "SO"],
+            by=self.user("AD"),
+            at=self.at,
+            name=HOSTILE[:80],
+            description=HOSTILE,
+        )
 
     def _run(self):
         """What is left behind by the work in the background."""
@@ -374,7 +449,28 @@ class World:
             togai_id="feature.calls", name=HOSTILE, display_name=HOSTILE, pulled_at=self.at
         )
         PullProgress.objects.create(name="accounts", next_token=HOSTILE, read=7, saved_at=self.at)
-        Link.objects.create(unreachable_since=self.at, failures=2, why=f"It said {HOSTILE}")
+        PullRun.objects.create(
+            name=PullRun.Name.ACCOUNTS,
+            state=PullRun.State.STOPPED,
+            asked_by=self.user("SU"),
+            asked_at=self.at,
+            started_at=self.at,
+            moved_at=self.at,
+            ended_at=self.at,
+            skipped=1,
+            problems=[HOSTILE],
+            why=HOSTILE[:300],
+        )
+        Link.objects.create(
+            unreachable_since=self.at,
+            failures=2,
+            why=f"It said {HOSTILE}",
+            paused_at=self.at,
+            paused_by=self.user("SU"),
+            paused_because=HOSTILE,
+            look_only_since=self.at,
+            look_only_because=HOSTILE,
+        )
         approved = self.deals["proposal", "approved", "SO"]
         RemoteSnapshot.objects.create(
             remote_id=f"proposal.{SECRET}{HOSTILE}",
@@ -400,13 +496,17 @@ class World:
             worker="one",
             release="test",
         )
+        Denial.objects.create(
+            at=self.at, actor=self.user("SO"), channel="web", method="GET", path=f"/{HOSTILE}", status=404
+        )
         Schedule.objects.get_or_create(name="Work", defaults={"func": "togai.tasks.work"})
         Failure.objects.create(
             id=uuid4().hex,
             name=HOSTILE[:100],
             func="togai.tasks.work",
             started=self.at,
-            stopped=self.at,
+            # A worker that is silent for three minutes is a broken product, and the cells take longer.
+            stopped=self.at + timedelta(hours=1),
             success=False,
             result=HOSTILE,
         )
@@ -429,7 +529,15 @@ _ANSWERS = {
     "admin:proposals_reasoncode_add": {"code": "new", "label": "New", "position": 99, "for_decline": "on"},
     "admin:proposals_reasoncode_change": {"label": "Changed"},
     "admin:proposals_proposal_change": {"title": "A better title"},
+    "admin:purchases_dealtemplate_change": {"name": "Changed"},
     "admin:purchases_purchase_change": {"title": "A better title"},
+}
+_DIFFERING = {
+    ("proposal", "submitted"),
+    ("proposal", "approved"),
+    ("proposal", "declined"),
+    ("proposal", "returned"),
+    ("purchase", "sent"),
 }
 _VERBS = {
     "submit",
@@ -468,7 +576,7 @@ def model_of(name):
     raise LookupError(f"{name} is no page of a model.")
 
 
-def contents(without=("django_session",)):
+def contents(without=("django_session", "audit_denial")):
     """Every row of every table, to tell whether anything changed at all."""
     # SQLite's own index of the search follows the table of accounts.
     tables = [

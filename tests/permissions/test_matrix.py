@@ -1,12 +1,22 @@
 """Every cell of docs/permissions.toml, tried against the running product."""
 
+import os
+from math import gcd
+
 import pytest
 import responses
+from django.db import connection
 
+from audit.middleware import REFUSED
+from audit.models import Denial
 from tests.permissions import matrix
 from tests.permissions.watching import watched
 
 pytestmark = pytest.mark.django_db
+
+# The answers come from the same code on either database: on the second one a spread of the cells is enough to
+# show that it refuses and writes alike. No column is left out, as their number shares no factor with it.
+SPREAD = 4 if connection.vendor == "postgresql" and not os.environ.get("EVERY_CELL") else 1
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 DONE = ("201", "202", "303")
@@ -22,15 +32,18 @@ LEADS_ON = (
 )
 
 
-@pytest.mark.parametrize("cell", matrix.cells(), ids=str)
+@pytest.mark.parametrize("cell", matrix.cells()[::SPREAD], ids=str)
 def test_cell(cell, world):
-    """S-01: each caller gets the answer of the matrix; a refused one changes no row and calls nobody."""
+    """S-01: the answer of the matrix; a refusal calls nobody and writes nothing but that it was refused."""
     before = world.before
     with responses.RequestsMock(assert_all_requests_are_fired=False) as outside, watched() as watch:
         answer = world.ask(cell)
     assert said(answer) == cell.answer, answer.content[:2000].decode(errors="replace")
     if cell.answer not in ("200", *DONE):
         assert not outside.calls
+    assert on_record(answer) == (
+        [answer.status_code] if answer.status_code in REFUSED and signed_in(cell) else []
+    )
     if (cell.name, cell.method) == ("login", "POST"):
         # Whoever signs in is marked as seen; whoever is signed in already is not.
         return
@@ -38,6 +51,16 @@ def test_cell(cell, world):
         assert watch.changes(before) != [], "It says that it is done, and nothing is."
     else:
         assert watch.changes(before) == []
+
+
+def on_record(answer):
+    """What the record says of this one request being refused."""
+    return [denial.status for denial in Denial.objects.filter(request_id=answer["X-Request-ID"])]
+
+
+def signed_in(cell):
+    """Whether somebody asks; to pages a program is a stranger."""
+    return cell.caller != "AN" and (cell.name.startswith("api:") or cell.caller not in ("TK", "TF"))
 
 
 def is_a_change(cell):
@@ -71,6 +94,12 @@ def test_the_matrix_is_as_wide_as_it_has_to_be():
     cells = matrix.cells()
     assert sum(cell.name.startswith("api:") for cell in cells) >= 216
     assert sum(not cell.name.startswith(("api:", "admin:", "/admin/")) for cell in cells) >= 216
+
+
+def test_a_spread_of_the_cells_asks_everybody():
+    """S-02: also where only some are tried."""
+    assert gcd(len(matrix.columns()), 4) == 1
+    assert {cell.caller for cell in matrix.cells()[::4]} == {cell.caller for cell in matrix.cells()}
 
 
 def test_no_cell_expects_a_crash():

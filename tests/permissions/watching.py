@@ -7,20 +7,22 @@ from django.db import connection
 from tests.permissions.objects import contents
 
 _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE")
+# Tables that even a refused request writes to.
+_BESIDES = ("django_session", "audit_denial")
 
 
 class Watch:
     """
     What a request did to the tables.
 
-    :ivar statements: the writing statements that ran, sessions left out
+    :ivar statements: the writing statements that ran, but for sessions and refusals
     """
 
     def __init__(self):
         self.statements = []
 
     def __call__(self, execute, sql, params, many, context):
-        if sql.lstrip().upper().startswith(_WRITES) and "django_session" not in sql:
+        if sql.lstrip().upper().startswith(_WRITES) and not any(table in sql for table in _BESIDES):
             self.statements.append(sql[:200])
         return execute(sql, params, many, context)
 

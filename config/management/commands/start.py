@@ -1,6 +1,7 @@
 """``manage.py start``: the whole product on this machine, under one supervisor; what `make run` runs."""
 
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -28,6 +29,8 @@ from togai.orphans import die_with_the_parent
 HOST = "127.0.0.1"
 # How long the first answer may take before we stop waiting to announce it.
 PATIENCE_SECONDS = 60
+# What is told at a terminal where LOG_LEVEL says nothing.
+QUIET = "WARNING"
 
 
 class Command(BaseCommand):
@@ -44,9 +47,15 @@ class Command(BaseCommand):
         self._refuse_half_a_togai()
         self._refuse_a_busy_port()
         self.check()
+        self._be_quiet()
         self._prepare()
         connections.close_all()
         self._run()
+
+    def _be_quiet(self):
+        """What the first start reads from Togai is no news at a terminal, unless somebody asked for it."""
+        if not os.environ.get("LOG_LEVEL"):
+            logging.getLogger("togai").setLevel(QUIET)
 
     def _refuse_half_a_togai(self):
         if "TOGAI_API_TOKEN" in os.environ and self.embedded:
@@ -96,7 +105,7 @@ class Command(BaseCommand):
                 "PORT": str(self.port),
                 "SANDBOX_PORT": str(settings.SANDBOX_PORT),
                 "SANDBOX_CONTROL_PORT": str(self._control_port),
-                "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "WARNING",
+                "LOG_LEVEL": os.environ.get("LOG_LEVEL") or QUIET,
             },
             started=partial(self._announce, self._welcome()),
         )
