@@ -15,7 +15,7 @@ from audit.models import Event
 from purchases import changes, drafts, figures
 from purchases.models import PricePlan
 from purchases.money import number
-from purchases.override_form import name_of
+from purchases.override_cells import name_of
 from purchases.overrides import cards as cards_of
 from purchases.terms import OVERRIDE_KINDS, RULES, PurchaseType
 
