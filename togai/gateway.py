@@ -381,6 +381,14 @@ class Gateway:
         answer = self._get(("accounts", account_id, "features", feature_id))
         return answer.as_a(wire.RemoteFeatureCredits)
 
+    def calculate_revenue(self, body: bytes) -> wire.RemoteRevenue:
+        """
+        Preview a cycle: the bytes of a `wire.CalculateRevenue`. It is posted, and changes nothing at Togai.
+
+        :raises TogaiError:
+        """
+        return self._write("POST", ("v2", "revenue_calculator"), body).as_a(wire.RemoteRevenue)
+
     # Lists. Each walks to the end and yields what it can read. It raises `Unconfirmed` (reason "walk") where
     # the pages make no sense, and at the very end `ContractChanged` (reason "rows", with `unreadable`) if it
     # had to leave records out: whoever was looking for one must not conclude that it is absent.
@@ -434,6 +442,11 @@ class Gateway:
     def list_wallet_entries(self, account_id: str) -> Iterator[wire.RemoteWalletEntry]:
         """The movements in an account's wallet."""
         return self._walk(wire.RemoteWalletEntry, ("accounts", account_id, "wallet", "entries"))
+
+    def list_credit_entries(self, account_id: str, feature_id: str) -> Iterator[wire.RemoteCreditEntry]:
+        """What was granted to an account of one feature, grant by grant."""
+        path = ("accounts", account_id, "features", feature_id, "entries")
+        return self._walk(wire.RemoteCreditEntry, path)
 
     def list_schedules(
         self, account_id: str, mode: Literal["ACTIVE", "DRAFT"] = "ACTIVE"

@@ -14,6 +14,7 @@ def calculate(state, sent, *, now):
     usage = sent["usageConfig"].get("usageMap") or {}
     seats = _sum_by(sent["licenseEntriesConfig"].get("custom"), "licenseId")
     overage = _sum_by((sent.get("entitlementOverageConfig") or {}).get("custom"), "featureId")
+    cycle = (details.get("pricingCycleConfig") or {}).get("interval")
     lines = []
     total = Decimal(0)
     for card_type, (key, list_key) in plans.CARD_KINDS.items():
@@ -21,7 +22,7 @@ def calculate(state, sent, *, now):
             if not pricing.prices(card, list_key, currency):
                 continue
             revenue, summary, usages = _line(
-                card_type, card, currency, usage=usage, seats=seats, overage=overage
+                card_type, card, currency, usage=usage, seats=seats, overage=overage, cycle=cycle
             )
             total += revenue
             lines.append({"rateCard": _shown(plan_id, card_type, key, card), "usages": usages, **summary})
@@ -86,7 +87,7 @@ def _sum_by(entries, key):
     return sums
 
 
-def _line(card_type, card, currency, *, usage, seats, overage):
+def _line(card_type, card, currency, *, usage, seats, overage, cycle):
     if card_type == "FIXED_FEE":
         revenue = pricing.fixed_fee_revenue(card, currency)
         return revenue, {"fixedFeeRevenueSummary": {"revenue": revenue}}, {}
@@ -99,6 +100,8 @@ def _line(card_type, card, currency, *, usage, seats, overage):
         return revenue, {"creditGrantRevenueSummary": {"revenue": revenue}}, {}
     if card_type == "ENTITLEMENT_OVERAGE":
         units = overage.get(card["featureId"], Decimal(0))
+        if card.get("maxQuantity") is not None:
+            units = min(units, Decimal(card["maxQuantity"]))
         revenue = pricing.card_revenue(card, currency, units)[0]
         return revenue, {"entitlementOverageRevenueSummary": {"revenue": revenue}}, {card["featureId"]: units}
     if card_type == "USAGE":
@@ -107,15 +110,24 @@ def _line(card_type, card, currency, *, usage, seats, overage):
         return revenue, {"slabRevenueSummaries": _summaries(parts)}, {card["usageMeterId"]: units}
     units = seats.get(card["id"], Decimal(0))
     revenue, parts = pricing.card_revenue(card, currency, units)
-    return revenue, {"licenseRevenueSummary": _summaries(parts)}, {card["id"]: units}
+    times = _windows(card, cycle)
+    return revenue * times, {"licenseRevenueSummary": _summaries(parts, times)}, {card["id"]: units}
 
 
-def _summaries(parts):
+MONTHS = {"MONTHLY": 1, "QUARTERLY": 3, "HALF_YEARLY": 6, "ANNUALLY": 12}
+
+
+def _windows(card, cycle):
+    """How many usage cycles a billing cycle holds; each is priced, then they are summed (togai.md 4.4)."""
+    return max(1, MONTHS.get(cycle, 0) // MONTHS.get(card.get("usageCycle"), 12))
+
+
+def _summaries(parts, times=1):
     return [
         {
             "order": part.order,
             "usage": part.units,
-            "revenue": part.revenue,
+            "revenue": part.revenue * times,
             "metadata": {
                 "minimumRateApplied": part.minimum_applied,
                 "maximumRateApplied": part.maximum_applied,

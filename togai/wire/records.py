@@ -3,12 +3,14 @@ The records of a customer as Togai shows them: purchases, proposals, accounts, i
 entitlements and schedules. What is sold is in `catalogue`.
 """
 
+from decimal import Decimal, localcontext
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic import BaseModel, ConfigDict, PlainValidator, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from togai import strict_json
+from togai.errors import ContractChanged
 from togai.wire.reading import (
     MaybeAliases,
     MaybeAmount,
@@ -196,6 +198,7 @@ class RemoteInvoice(Remote):
     total_amount: MaybeAmount = None
     paid_amount: MaybeAmount = None
     net_term_days: MaybeWhole = None
+    sequence_id: MaybeText = None
     pdf_url: MaybeText = None
 
 
@@ -244,6 +247,99 @@ class RemoteFeatureCredits(Remote):
     balance: MaybeAmount = None
     used_overage: MaybeAmount = None
     overage_limit: MaybeAmount = None
+
+
+class RemoteCreditEntry(Remote):
+    """One grant of a feature to an account: what it gave, what is used of it, and its window."""
+
+    id: RemoteId
+    source: MaybeText = None
+    status: MaybeText = None
+    granted: MaybeAmount = None
+    used: MaybeAmount = None
+    balance: MaybeAmount = None
+    effective_from: MaybeMoment = None
+    effective_until: MaybeMoment = None
+
+
+class RemoteRevenueLine(Remote):
+    """
+    What one rate card brings in a previewed cycle.
+
+    :ivar revenue: where Togai lists slabs, their sum; None where it cannot be read
+    :ivar by_slab: whether it is such a sum, which a minimum or maximum of the whole card may not be part of
+    """
+
+    type: MaybeText = None
+    billable_id: MaybeText = None
+    display_name: MaybeText = None
+    revenue: MaybeAmount = None
+    by_slab: bool = False
+
+    @classmethod
+    def _read(cls, record: Json) -> Self:
+        card = record.get("rateCard")
+        if not isinstance(card, dict):
+            raise ContractChanged("A line of Togai's names no rate card.", reason="no_rate_card")
+        revenue, by_slab = _revenue_in(record)
+        return cls.model_validate(
+            {name: card.get(name) for name in ("type", "billableId", "displayName")}
+            | {"revenue": revenue, "bySlab": by_slab}
+        )
+
+
+_SUMMARIES = tuple(
+    f"{kind}RevenueSummary"
+    for kind in ("fixedFee", "billingEntitlement", "creditGrant", "entitlementOverage")
+)
+_MAYBE_AMOUNT: TypeAdapter[Decimal | None] = TypeAdapter(MaybeAmount)
+_SLAB_SUMMARIES = ("slabRevenueSummaries", "licenseRevenueSummary")
+
+
+def _revenue_in(record: Json) -> tuple[Decimal | None, bool]:
+    for name in _SUMMARIES:
+        if isinstance(record.get(name), dict):
+            return _MAYBE_AMOUNT.validate_python(record[name].get("revenue")), False
+    for name in _SLAB_SUMMARIES:
+        if isinstance(record.get(name), list):
+            parts = [part.get("revenue") if isinstance(part, dict) else None for part in record[name]]
+            amounts = [_MAYBE_AMOUNT.validate_python(part) for part in parts]
+            known = [amount for amount in amounts if amount is not None]
+            return (_sum(known) if len(known) == len(amounts) else None), True
+    return None, False
+
+
+def _sum(amounts: list[Decimal]) -> Decimal:
+    # Wide enough for any numbers that are read: nothing is rounded on the way.
+    with localcontext(prec=400):
+        return sum(amounts, Decimal(0))
+
+
+class RemoteRevenue(Remote):
+    """
+    What Togai's calculator says of one cycle (togai.md 3.10); a preview, of nothing that exists.
+
+    :ivar lines: those that can be read
+    :ivar unreadable: how many others there are
+    """
+
+    currency: RemoteId
+    lines: tuple[RemoteRevenueLine, ...] = ()
+    unreadable: int = 0
+
+    @classmethod
+    def _read(cls, record: Json) -> Self:
+        rows = record.get("revenueInfo")
+        if not isinstance(rows, list):
+            raise ContractChanged("Togai's calculation has no lines.", reason="no_revenue_info")
+        lines = []
+        for row in rows:
+            try:
+                lines.append(RemoteRevenueLine.read(row))
+            except ContractChanged:
+                continue
+        found = {"currency": record.get("currency"), "unreadable": len(rows) - len(lines)}
+        return cls.model_validate(found | {"lines": tuple(lines)})
 
 
 class RemoteSchedule(Remote):

@@ -1,7 +1,10 @@
-"""The bodies of our writes: create a purchase or a proposal, decide a proposal, change an account."""
+"""
+The bodies of what we post: create a purchase or a proposal, decide a proposal, change an account, ask what a
+cycle would bring.
+"""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, PlainValidator, model_validator
 
@@ -9,6 +12,8 @@ from togai.wire.overrides import AssociationOverride, PurchasePlanOverride
 from togai.wire.values import (
     Amount,
     Count,
+    Currencies,
+    Currency,
     Day,
     DisplayName,
     Email,
@@ -107,3 +112,72 @@ class UpdateAccount(Wire):
         if not self.model_fields_set:
             raise wrong("Nothing to change.")
         return self
+
+
+# A price preview (togai.md 3.10). Only CUSTOM modes: the terms as agreed and the volumes as expected.
+
+
+class PreviewCurrency(Wire):
+    """The currency in which a preview is priced."""
+
+    currency: Currency
+    mode: Literal["CUSTOM"] = "CUSTOM"
+
+
+class PreviewDetails(AssociationOverride):
+    """A plan's details as a preview takes them: with the currencies that they price."""
+
+    supported_currencies: Currencies
+
+
+class PreviewPlan(Wire):
+    """What a preview prices."""
+
+    price_plan_details: PreviewDetails
+    mode: Literal["CUSTOM"] = "CUSTOM"
+
+
+class PreviewUsage(Wire):
+    """Units by usage meter."""
+
+    usage_map: dict[Id, Amount]
+    mode: Literal["CUSTOM"] = "CUSTOM"
+
+
+class PreviewSeats(Wire):
+    """Seats of one license, from a moment on."""
+
+    license_id: Id
+    quantity: Count
+    effective_from: Moment
+
+
+class PreviewLicenses(Wire):
+    """Seats by license; there may be none."""
+
+    custom: tuple[PreviewSeats, ...]
+    mode: Literal["CUSTOM"] = "CUSTOM"
+
+
+class PreviewOverageUnits(Wire):
+    """Units of a feature beyond its allowance."""
+
+    feature_id: Id
+    quantity: Amount
+
+
+class PreviewOverages(Wire):
+    """Units beyond the allowance by feature; there may be none."""
+
+    custom: tuple[PreviewOverageUnits, ...]
+    mode: Literal["CUSTOM"] = "CUSTOM"
+
+
+class CalculateRevenue(Wire):
+    """The body of `POST /v2/revenue_calculator`: one cycle of a plan's details at given volumes, whole."""
+
+    currency_config: PreviewCurrency
+    price_plan_details_config: PreviewPlan
+    usage_config: PreviewUsage
+    license_entries_config: PreviewLicenses
+    entitlement_overage_config: PreviewOverages | None = None
