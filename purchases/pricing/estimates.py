@@ -2,9 +2,10 @@
 
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from purchases.cards import METERED, MONTHS_OF_CYCLE
@@ -32,17 +33,17 @@ class Estimate:
     cycles: int | None = None
     open_because: str = ""
 
-    @property
+    @cached_property
     def once(self) -> Money | None:
         """The sum of what is due once; None when a part of it is unknown."""
         return self._sum("once")
 
-    @property
+    @cached_property
     def per_cycle(self) -> Money | None:
         """The sum of what recurs, in a cycle in which all of it is due; None when a part is unknown."""
         return self._sum("cycle")
 
-    @property
+    @cached_property
     def term_total(self) -> Money | None:
         """Everything over the whole term; None when `reasons` say why."""
         if self.reasons:
@@ -50,7 +51,7 @@ class Estimate:
         amounts = [line.over(self.cycles or 0) for line in self.lines]
         return total((amount for amount in amounts if amount is not None), self.currency)
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Why the total is not known, in words; empty when it is."""
         unknown = [f"{line.label}: {line.unknown_because}" for line in self.lines if line.amount is None]
@@ -127,6 +128,33 @@ def estimate(
     return Estimate(currency, tuple(lines), recurs, interval, cycles, open_because)
 
 
+def at_volumes(priced: Estimate, volumes: Mapping[str, Decimal]) -> Estimate:
+    """
+    The same estimate at other expected volumes.
+
+    :param volumes: by billable id; lines that these do not name stay as they are priced
+    """
+    plan_type = PlanType.BILLING if priced.recurs else PlanType.PURCHASE
+    lines = [
+        price_card(
+            line.kind,
+            line.card,
+            quantity=volumes[line.billable_id],
+            currency=priced.currency,
+            plan_type=plan_type,
+            interval=priced.interval,
+        )
+        if line.kind in METERED and line.billable_id in volumes
+        else line
+        for line in priced.lines
+        if line.kind != "minimumCommitment"
+    ]
+    for line in priced.lines:
+        if line.kind == "minimumCommitment":
+            lines.append(true_up(line.card, lines=tuple(lines), currency=priced.currency))
+    return replace(priced, lines=tuple(lines))
+
+
 def estimate_wallet(topup: Decimal, purchase: Decimal | None, currency: str) -> Estimate:
     """
     What a wallet top-up costs: the amount paid for it, which is the top-up itself where none is named.
@@ -163,6 +191,20 @@ def cycles_between(interval: str, start: date, end: date) -> int:
     months = MONTHS_OF_CYCLE[interval]
     cycles = ((end.year - start.year) * 12 + end.month - start.month) // months
     return cycles if _months_later(start, cycles * months) >= end else cycles + 1
+
+
+def start_of_cycle(interval: str, start: date, cycles: int) -> date | None:
+    """
+    The day on which so many cycles are over, counted from the start; None past the last day there is.
+
+    :raises KeyError: for an interval that is not one of Togai's
+    """
+    try:
+        if interval == "WEEKLY":
+            return start + timedelta(weeks=cycles)
+        return _months_later(start, cycles * MONTHS_OF_CYCLE[interval])
+    except (OverflowError, ValueError):
+        return None
 
 
 def _months_later(day: date, months: int) -> date:

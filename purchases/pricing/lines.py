@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from purchases.cards import CARDS, METERED, MONTHS_OF_CYCLE
 from purchases.money import EXACT, Money, number, total
+from purchases.pricing.rhythms import Rhythm, due_together
 from purchases.pricing.slabs import Part, Priced, Slab, price_slabs
 from purchases.terms import PlanType
 from togai.strict_json import plain
@@ -29,6 +30,7 @@ class Line:
     :ivar quantity: the units that are priced: credits granted, seats, volume; for a minimum commitment what
         is committed
     :ivar amount: rounded to the minor unit; None when `unknown_because` says why
+    :ivar exact: the amount before that rounding
     :ivar every: due in every so many cycles, the first time after `offset` of them
     :ivar credit: money off later lines that a credit grant gives
     :ivar beside: for a minimum commitment the lines that it is compared with in each cycle
@@ -46,32 +48,47 @@ class Line:
     every: int = 1
     offset: int = 0
     credit: Money | None = None
+    exact: Decimal | None = field(default=None, compare=False)
     card: Card = field(default_factory=dict, repr=False, compare=False)
     beside: tuple["Line", ...] = field(default=(), repr=False, compare=False)
 
+    @property
+    def rhythm(self) -> Rhythm:
+        """In which cycles it is due, where it recurs at all."""
+        return Rhythm(self.every, self.offset)
+
     def charges(self, cycles: int) -> int:
         """How often it is due in a term of so many cycles."""
-        if self.per == "once":
-            return 1
-        return max(0, -((self.offset - cycles) // self.every))
+        return 1 if self.per == "once" else self.rhythm.charges(cycles)
 
     def over(self, cycles: int) -> Money | None:
         """What it comes to in a term of so many cycles; None when it is unknown."""
         if self.amount is None:
             return None
-        if all(line.due_always for line in self.beside):
+        if not self.varies:
             return self.amount * self.charges(cycles)
-        currency = self.amount.currency
-        return total((self._true_up_in(cycle, currency) for cycle in range(cycles)), currency)
+        found = (amount * times for amount, times in self.true_ups(cycles))
+        return total(found, self.amount.currency)
 
     @property
-    def due_always(self) -> bool:
-        """Whether it is due in every single cycle."""
-        return (self.per, self.every, self.offset) == ("cycle", 1, 0)
+    def varies(self) -> bool:
+        """Whether it comes to another amount in some cycles: a commitment beside lines not always due."""
+        return any(line.rhythm != Rhythm() for line in self.beside)
 
-    def _true_up_in(self, cycle: int, currency: str) -> Money:
-        due = [line for line in self.beside if line.charges(cycle + 1) > line.charges(cycle)]
-        return _missing(self.quantity or Decimal(0), due, currency)
+    def true_ups(self, cycles: int) -> list[tuple[Money, int]]:
+        """What a commitment adds in so many cycles: each amount, and in how many of them it is due."""
+        if self.amount is None:
+            return []
+        currency = self.amount.currency
+        by_rhythm: dict[Rhythm, list[Line]] = {}
+        for line in self.beside:
+            by_rhythm.setdefault(line.rhythm, []).append(line)
+        found: dict[Decimal, int] = {}
+        for due, times in due_together(by_rhythm.keys(), cycles).items():
+            lines = [line for rhythm in due for line in by_rhythm[rhythm]]
+            missing = _missing(self.quantity or Decimal(0), lines, currency).amount
+            found[missing] = found.get(missing, 0) + times
+        return [(Money(amount, currency), times) for amount, times in found.items()]
 
 
 def price_card(
@@ -114,10 +131,54 @@ def price_card(
         line,
         quantity=units,
         amount=Money.rounded(priced.amount, currency),
+        exact=priced.amount,
         formula=how + priced.formula,
         parts=priced.parts,
         credit=Money.rounded(units, currency) if kind == "creditGrantRateCards" else None,
     )
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    The slabs of a card in one currency.
+
+    :ivar minimum: of the card as a whole, like `maximum`
+    :ivar windows: how often the slabs are gone through in a billing cycle
+    """
+
+    model: str
+    slabs: tuple[Slab, ...]
+    minimum: Decimal | None
+    maximum: Decimal | None
+    windows: int = 1
+
+
+def table_of(kind: str, card: Card, *, currency: str, interval: str | None = None) -> Table:
+    """
+    Read the slabs of a card of any kind but a fixed fee.
+
+    :raises Unpriceable: when the card has no price in the currency, or is a draft that is not complete yet
+    """
+    try:
+        if kind == "creditGrantRateCards":
+            rates = card["rateDetails"]
+            prices = in_currency(rates["currencySlabRateDetails"], currency)
+            model, slabs = rates["pricingModel"], [_slab(slab, slab) for slab in prices["slabDetails"]]
+        else:
+            prices = in_currency(card["rateValues"], currency)
+            model, slabs = (
+                card["ratePlan"]["pricingModel"],
+                slabs_of(card["ratePlan"]["slabs"], prices["slabRates"]),
+            )
+        if any(slab.start_after <= before.start_after for before, slab in pairwise(slabs)):
+            raise Unpriceable("The slabs are not in order yet.")
+        limits = prices.get("rateConfig") or {}
+        minimum, maximum = limit_of(limits, "minimumRate"), limit_of(limits, "maximumRate")
+        return Table(model, tuple(slabs), minimum, maximum, usage_windows(card, interval))
+    except (KeyError, TypeError, ValueError):
+        # A draft may hold half a card; its price is not known yet, and the page must still open.
+        raise Unpriceable("The card is not complete yet.") from None
 
 
 def price_units(
@@ -130,33 +191,19 @@ def price_units(
     """
     try:
         if kind == "fixedFeeRateCards":
-            rate = number(_in_currency(card["rateValues"], currency)["rate"])
+            rate = number(in_currency(card["rateValues"], currency)["rate"])
             formula = plain(rate) if units == 1 else f"{plain(units)} × {plain(rate)}"
             return Priced(EXACT.multiply(units, rate), (), formula)
-        if kind == "creditGrantRateCards":
-            rates = card["rateDetails"]
-            prices = _in_currency(rates["currencySlabRateDetails"], currency)
-            model, slabs = rates["pricingModel"], [_slab(slab, slab) for slab in prices["slabDetails"]]
-        else:
-            prices = _in_currency(card["rateValues"], currency)
-            model, slabs = (
-                card["ratePlan"]["pricingModel"],
-                _slabs(card["ratePlan"]["slabs"], prices["slabRates"]),
-            )
-        if any(slab.start_after <= before.start_after for before, slab in pairwise(slabs)):
-            raise Unpriceable("The slabs are not in order yet.")
-        limits = prices.get("rateConfig") or {}
-        priced = price_slabs(
-            model, slabs, units, minimum=_limit(limits, "minimumRate"), maximum=_limit(limits, "maximumRate")
-        )
+        table = table_of(kind, card, currency=currency, interval=interval)
+        priced = price_slabs(table.model, table.slabs, units, minimum=table.minimum, maximum=table.maximum)
     except (KeyError, TypeError, ValueError):
-        # A draft may hold half a card; its price is not known yet, and the page must still open.
         raise Unpriceable("The card is not complete yet.") from None
-    windows = _usage_windows(card, interval)
-    if windows == 1:
+    if table.windows == 1:
         return priced
     return Priced(
-        EXACT.multiply(priced.amount, Decimal(windows)), priced.parts, f"{windows} × ({priced.formula})"
+        EXACT.multiply(priced.amount, Decimal(table.windows)),
+        priced.parts,
+        f"{table.windows} × ({priced.formula})",
     )
 
 
@@ -172,7 +219,7 @@ def true_up(commitment: Card, *, lines: Iterable[Line], currency: str) -> Line:
     line = Line("minimumCommitment", "", label, "cycle", None, None, card=commitment)
     recurring = tuple(line for line in lines if line.per == "cycle")
     try:
-        committed = number(_in_currency(commitment["rateValues"], currency)["rate"])
+        committed = number(in_currency(commitment["rateValues"], currency)["rate"])
     except Unpriceable as reason:
         return replace(line, unknown_because=str(reason))
     except (KeyError, TypeError, ValueError):
@@ -206,9 +253,9 @@ def _per(kind: str, card: Card, plan_type: PlanType) -> Per:
 def _recurrence(kind: str, card: Card) -> tuple[int, int]:
     if kind == "entitlementOverageRateCards":
         billing = card.get("billingConfig") or {}
-        return billing.get("interval", 1), billing.get("startOffset", 0)
+        return billing.get("interval") or 1, billing.get("startOffset") or 0
     recurrence = card.get("recurrenceConfig") or {}
-    return recurrence.get("interval", 1), recurrence.get("offset", 0)
+    return recurrence.get("interval") or 1, recurrence.get("offset") or 0
 
 
 def _units(kind: str, card: Card, quantity: Decimal, currency: str, every: int) -> tuple[Decimal, str]:
@@ -223,7 +270,7 @@ def _units(kind: str, card: Card, quantity: Decimal, currency: str, every: int) 
                 return units, "" if quantity == 1 else f"{plain(quantity)} × {plain(limit)} credits: "
             case "creditGrantRateCards":
                 amount = number(
-                    _in_currency(card["rateDetails"]["currencySlabRateDetails"], currency)["creditAmount"]
+                    in_currency(card["rateDetails"]["currencySlabRateDetails"], currency)["creditAmount"]
                 )
                 units = EXACT.multiply(amount, quantity)
                 return units, f"{plain(units)} {currency} of credit: "
@@ -237,14 +284,24 @@ def _units(kind: str, card: Card, quantity: Decimal, currency: str, every: int) 
     return quantity, ""
 
 
-def _in_currency(prices: Iterable[Card], currency: str) -> Card:
+def in_currency(prices: Iterable[Card], currency: str) -> Card:
+    """
+    The prices of a card in a currency.
+
+    :raises Unpriceable: when there are none
+    """
     for price in prices:
         if price.get("currency") == currency:
             return price
     raise Unpriceable(f"There is no price in {currency}.")
 
 
-def _slabs(slabs: Iterable[Card], rates: Iterable[Card]) -> list[Slab]:
+def slabs_of(slabs: Iterable[Card], rates: Iterable[Card]) -> list[Slab]:
+    """
+    A card's slabs with their rates, by order.
+
+    :raises KeyError, TypeError, ValueError: when the card is not complete yet
+    """
     rate_of = {rate["order"]: rate for rate in rates}
     return [_slab(slab, rate_of[slab["order"]]) for slab in sorted(slabs, key=lambda slab: slab["order"])]
 
@@ -255,18 +312,23 @@ def _slab(slab: Card, rate: Card) -> Slab:
         start_after=number(slab["startAfter"]),
         price_type=slab["priceType"],
         rate=number(rate["rate"]),
-        package_size=_limit(slab.get("slabConfig") or {}, "packageSize"),
-        minimum=_limit(limits, "minimumRate"),
-        maximum=_limit(limits, "maximumRate"),
+        package_size=limit_of(slab.get("slabConfig") or {}, "packageSize"),
+        minimum=limit_of(limits, "minimumRate"),
+        maximum=limit_of(limits, "maximumRate"),
     )
 
 
-def _limit(settings: Card, name: str) -> Decimal | None:
+def limit_of(settings: Card, name: str) -> Decimal | None:
+    """One of the vendor's numbers in a map of text; None where it is not set."""
     return None if settings.get(name) is None else number(settings[name])
 
 
-def _usage_windows(card: Card, interval: str | None) -> int:
-    """A usage cycle splits the billing cycle of a license into windows, each priced (togai.md 4.4)."""
+def usage_windows(card: Card, interval: str | None) -> int:
+    """
+    How many windows a license's usage cycle splits the billing cycle into, each priced (togai.md 4.4).
+
+    :raises Unpriceable: when they do not fit
+    """
     usage = card.get("usageCycle")
     if usage is None or usage == interval:
         return 1

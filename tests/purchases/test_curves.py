@@ -10,7 +10,7 @@ from math import ceil
 import pytest
 
 from purchases.money import Money
-from purchases.pricing import curve, curves, estimate
+from purchases.pricing import Crossover, curve, estimate, walks
 
 D = Decimal
 F = Fraction
@@ -210,7 +210,7 @@ def test_a_crossover_says_on_which_side_of_the_edge_and_whether_it_jumps():
 
 def test_a_volume_in_digits_is_the_exact_one():
     def volume(digits):
-        return curves.Crossover(F(digits), "cheaper", "equal", "dearer").exact
+        return Crossover(F(digits), "cheaper", "equal", "dearer").exact
 
     assert [str(volume(digits)) for digits in ("0.0125", "1500", "3/8", "1/3")] == [
         "0.0125",
@@ -488,7 +488,7 @@ def test_too_many_crossovers_are_named_at_both_ends_only():
         *range(1, int(gap.start)),
         *range(int(gap.end) + 1, 1_000_000),
     ]
-    assert len(found.crossovers) < curves.STEPS_FOLLOWED
+    assert len(found.crossovers) < walks.STEPS_FOLLOWED
     assert (found.standing_at(gap.start + 1), found.standing_at(gap.end + 1)) == (None, "equal")
 
 
@@ -649,7 +649,7 @@ def test_swapping_the_sides_negates_every_difference_and_flips_every_crossover(s
     other = made_curve(proposal, plan, volumes, billable_id)
     assert [point.difference for point in other.points] == [-point.difference for point in one.points]
     assert other.crossovers == tuple(
-        curves.Crossover(
+        Crossover(
             crossover.volume,
             FLIPPED[crossover.before],
             FLIPPED[crossover.at],
@@ -667,9 +667,9 @@ def test_following_few_steps_and_asking_first_come_to_the_same(seed, monkeypatch
     dice = random.Random(3000 + seed)
     plan, proposal = made_deal(dice), made_deal(dice)
     volumes = {"um.x": D(30), "feature.f": D("7.5")}
-    monkeypatch.setattr(curves, "_FEW", 10**6)
+    monkeypatch.setattr(walks, "_FEW", 10**6)
     each = made_curve(plan, proposal, volumes, "")
-    monkeypatch.setattr(curves, "_FEW", -1)
+    monkeypatch.setattr(walks, "_FEW", -1)
     assert made_curve(plan, proposal, volumes, "") == each
 
 
@@ -691,9 +691,9 @@ def test_what_is_named_is_right_however_few_steps_are_followed(steps, monkeypatc
     gaps = 0
     for _ in range(15):
         plan, proposal = made_rivals(dice)
-        monkeypatch.setattr(curves, "STEPS_FOLLOWED", 10**6)
+        monkeypatch.setattr(walks, "STEPS_FOLLOWED", 10**6)
         whole = made_curve(plan, proposal, volumes, "")
-        monkeypatch.setattr(curves, "STEPS_FOLLOWED", steps)
+        monkeypatch.setattr(walks, "STEPS_FOLLOWED", steps)
         part = made_curve(plan, proposal, volumes, "")
         gaps += len(part.unsettled)
         assert set(part.crossovers) <= set(whole.crossovers)
