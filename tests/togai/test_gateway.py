@@ -125,6 +125,11 @@ def test_each_write_goes_to_its_own_path(togai):
             "/accounts/acme/wallet/entries?pageSize=50",
             {"data": []},
         ),
+        (
+            lambda togai: list(togai.list_credit_entries("acme", "f#1$2")),
+            "/accounts/acme/features/f%231%242/entries?pageSize=50",
+            {"data": []},
+        ),
         (lambda togai: list(togai.list_account_purchases("acme")), "/accounts/acme/purchases", {"data": []}),
         (
             lambda togai: list(togai.list_account_proposals("acme")),

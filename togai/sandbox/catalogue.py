@@ -170,6 +170,8 @@ def shipped(now):
         "customers": _customers(now),
         "accounts": _accounts(),
         "wallets": _wallets(),
+        "wallet_entries": _wallet_entries(now),
+        "credit_entries": _credit_entries(now),
         "features": _features(now),
         "add_ons": _add_ons(now),
         "usage_meters": _meters(now),
@@ -234,6 +236,47 @@ def _wallets():
         else:
             shown[identifier] = {"balance": price(balance, currency)}
     return shown
+
+
+def _wallet_entries(now):
+    """How the first account's wallet came to its 1,250 euros."""
+    put_in = {"transactionType": "CREDITED", "description": "top-up", "amount": Decimal(1500)}
+    taken = {"transactionType": "DEBITED", "description": "invoice", "amount": Decimal(250)}
+    return [
+        (
+            "brightfold-eu",
+            {
+                "id": ident("wallet", f"entry-{days}"),
+                "status": "COMPLETED",
+                "createdAt": _ago(now, days),
+                "closingBalance": Decimal(closing),
+                **moved,
+            },
+        )
+        for moved, days, closing in ((put_in, 40, 1500), (taken, 12, 1250))
+    ]
+
+
+def _credit_entries(now):
+    """What the running annual plan has granted: a year's allowance, a part of it used, and a smaller one."""
+    return [
+        (
+            "lumenar-fr",
+            feature_id(feature),
+            {
+                "id": f"{ident('purchase', 'annual-1')}${index}",
+                "source": "PRICE_PLAN",
+                "effectiveFrom": _ago(now, 50),
+                "effectiveUntil": _ago(now, 50 - days),
+                "granted": Decimal(granted),
+                "used": Decimal(used),
+                "balance": Decimal(granted) - Decimal(used),
+            },
+        )
+        for index, (feature, days, granted, used) in enumerate(
+            [("pipeline_runs", 365, "250000", "41250.5"), ("report_exports", 90, "500", "488")], start=1
+        )
+    ]
 
 
 def _features(now):

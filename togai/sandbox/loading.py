@@ -57,9 +57,9 @@ def read_file(path):
 def fill(state, catalogue, *, now):
     """Put a catalogue into an empty state.
 
-    Beside the keys of a load file the shipped catalogue has ``wallets`` and ``schedules``, a ``version`` on
-    rate cards, and an ``accountId`` on purchases and proposals. List rows of a load file have none: those
-    belong to the file's first account [assume].
+    Beside the keys of a load file the shipped catalogue has ``wallets``, ``wallet_entries``,
+    ``credit_entries`` and ``schedules``, a ``version`` on rate cards, and an ``accountId`` on purchases and
+    proposals. List rows of a load file have none: those belong to the file's first account [assume].
     """
     loader = _Loader(state, now)
     for key, kind in PLAIN.items():
@@ -67,6 +67,13 @@ def fill(state, catalogue, *, now):
     accounts = catalogue.get("accounts", ())
     loader.accounts(accounts, catalogue.get("wallets", {}))
     loader.plans(catalogue.get("price_plans", ()), catalogue.get("rate_cards", ()))
+    for account, row in catalogue.get("wallet_entries", ()):
+        moment = read_moment(row["createdAt"])
+        wallet = state.get("wallet", account).body["id"]
+        loader.put("wallet_entry", row["id"], {**row, "walletId": wallet}, owner=account, at=moment)
+    for account, feature, row in catalogue.get("credit_entries", ()):
+        moment = read_moment(row["effectiveFrom"])
+        loader.put("credit_entry", row["id"], row, owner=f"{account}\n{feature}", at=moment)
     for row in catalogue.get("schedules", ()):
         loader.put("schedule", row["id"], row, owner=row["accountId"], at=read_moment(row["startDate"]))
     first = accounts[0]["id"] if accounts else ""
