@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from purchases.views import drift, editor, live, pages, plans, pull, verbs
+from purchases.views import crosscheck, drift, editor, live, pages, plans, pull, verbs
 
 
 class Reference:
@@ -37,6 +37,7 @@ urlpatterns = [
     path("purchases/<purchase:number>/send-back/", verbs.send_back, name="send_back"),
     path("purchases/<purchase:number>/revise/", verbs.revise, name="revise"),
     path("purchases/<purchase:number>/clone/", verbs.clone, name="clone"),
+    path("purchases/<purchase:number>/check/", crosscheck.check, name="check"),
     path("purchases/<purchase:number>/differences/<int:drift>/accept/", drift.accept, name="accept_theirs"),
     path("purchases/<purchase:number>/differences/<int:drift>/ignore/", drift.ignore, name="ignore_theirs"),
     # What one of these brings stands on this floor; the list of deliveries above it does not know of it.
@@ -47,4 +48,5 @@ urlpatterns = [
     path("plans/<path:togai_id>/", plans.detail, name="plan"),
     # Here and not among the accounts: it names features and plans, which accounts do not know.
     path("accounts/<path:togai_id>/live/", live.account_live, name="account_live"),
+    path("accounts/<path:togai_id>/live/<slug:part>/", live.account_live_part, name="account_live_part"),
 ]
