@@ -15,6 +15,8 @@ from purchases.money import number
 
 # More columns than these are hard to read side by side.
 MOST_CURRENCIES = 5
+# More windows than these are told as a series.
+FEW_WINDOWS = 2
 
 _UNITS = {
     "Y": ("year", "years"),
@@ -127,12 +129,17 @@ class Card:
 
 def of(details):
     """The `Card`s of a plan's details, in the order of the kinds and of Togai's lists."""
+    names = {
+        card.get(shape.key): _label(kind, card.get(shape.key), card)
+        for kind, shape in CARDS.items()
+        for card in details.get(kind, ())
+    }
     cards = []
     for kind, shape in CARDS.items():
-        cards += [_card(kind, card.get(shape.key, ""), card) for card in details.get(kind, ())]
+        cards += [_card(kind, card.get(shape.key, ""), card, names) for card in details.get(kind, ())]
     commitment = details.get("minimumCommitment")
     if commitment:
-        cards.append(_card("minimumCommitment", "", commitment))
+        cards.append(_card("minimumCommitment", "", commitment, names))
     return cards
 
 
@@ -161,8 +168,11 @@ def duration_in_words(text):
     return " ".join(words) or "no time"
 
 
-def _card(kind, billable_id, card):
-    label = card.get("displayName") or card.get("name") or billable_id or KIND_NAMES[kind]
+def _label(kind, billable_id, card):
+    return card.get("displayName") or card.get("name") or billable_id or KIND_NAMES[kind]
+
+
+def _card(kind, billable_id, card, names):
     grant = card.get("rateDetails") or {}
     if grant:
         tables, amounts = _grant_tables(grant), ()
@@ -175,7 +185,8 @@ def _card(kind, billable_id, card):
             for value in card.get("rateValues", ())
         )
     tables = tuple(part for table in tables for part in table.parts())
-    return Card(kind, billable_id, label, tuple(_conditions(kind, card)), amounts, tables)
+    conditions = tuple(_conditions(kind, card, names))
+    return Card(kind, billable_id, _label(kind, billable_id, card), conditions, amounts, tables)
 
 
 def _table(slabs, rate_values):
@@ -200,7 +211,8 @@ def _grant_tables(grant):
         currency, slabs = value["currency"], value.get("slabDetails", ())
         slabs = sorted(slabs, key=lambda slab: number(slab["startAfter"]))
         rows = tuple(
-            _row(slab, units, (currency,), (slab,)) for slab, units in zip(slabs, _bands(slabs), strict=True)
+            _row(slab, units, (currency,), (slab,))
+            for slab, units in zip(slabs, _bands(slabs, pieces=False), strict=True)
         )
         table = Table((currency,), rows, (_limits(value.get("rateConfig"), currency),))
         if tables and tables[-1].goes_with(table):
@@ -218,17 +230,27 @@ def _row(slab, units, currencies, rates):
     return Row(units, _priced(slab), tuple(cells))
 
 
-def _bands(slabs):
-    """Which units each slab holds; a slab starts after its threshold (togai.md 4.5)."""
+def _bands(slabs, *, pieces=True):
+    """
+    Which units each slab holds; a slab starts after its threshold (togai.md 4.5).
+
+    :param pieces: they are counted one by one, so that a slab after 1000 begins with 1,001
+    """
     starts = [number(slab["startAfter"]) for slab in slabs]
-    bands = []
-    for start, end in pairwise([*starts, None]):
-        if end is None:
-            bands.append(f"over {figures.count(start)}" if start else "all units")
-        else:
-            upto = f"up to {figures.count(end)}"
-            bands.append(f"over {figures.count(start)}, {upto}" if start else upto)
-    return bands
+    pieces = pieces and all(start == start.to_integral_value() for start in starts)
+    return [_band(start, end, pieces=pieces) for start, end in pairwise([*starts, None])]
+
+
+def _band(start, end, *, pieces):
+    if end is None:
+        if not start:
+            return "all units" if pieces else "all"
+        return f"{figures.count(start + 1)} and more" if pieces else f"over {figures.count(start)}"
+    if pieces:
+        first, last = figures.count(start + 1), figures.count(end)
+        return first if first == last else f"{first} to {last}"
+    upto = f"up to {figures.count(end)}"
+    return f"over {figures.count(start)}, {upto}" if start else upto
 
 
 def _priced(slab):
@@ -248,10 +270,10 @@ def _limits(config, currency):
     )
 
 
-def _conditions(kind, card):
+def _conditions(kind, card, names):
     """What holds for the card besides its prices, sentence by sentence."""
     yield from _windows(card.get("featureConfigs", ()))
-    yield from _grant_conditions(card)
+    yield from _grant_conditions(card, names)
     model = (card.get("ratePlan") or card.get("rateDetails") or {}).get("pricingModel")
     slabs = _slab_count(card)
     if model and slabs > 1:
@@ -263,6 +285,8 @@ def _conditions(kind, card):
     elif card.get("invoiceTiming"):
         yield _TIMINGS.get(card["invoiceTiming"], _plain(card["invoiceTiming"]))
     yield from _recurrence(card)
+    if card.get("type") == "NAMED_LICENSE":
+        yield "Each seat is for one named person or thing"
     if card.get("usageCycle"):
         yield f"Counted {_INTERVALS.get(card['usageCycle'], _plain(card['usageCycle']))}"
     most = (card.get("config") or {}).get("maxQuantity") or card.get("maxQuantity")
@@ -274,18 +298,34 @@ def _conditions(kind, card):
 
 
 def _windows(windows):
+    """Allowances and their windows; many like ones that follow each other are one sentence."""
+    if len(windows) > FEW_WINDOWS and _follow_each_other(windows):
+        count = figures.count(number(windows[0]["featureCreditLimit"]))
+        yield (
+            f"{count} units each in {len(windows)} windows, one after the other: "
+            f"the first {_window(windows[0])}, the last {_window(windows[-1])}"
+        )
+        return
     for window in windows:
-        count = figures.count(number(window["featureCreditLimit"]))
-        until = duration_in_words(window.get("effectiveUntil"))
-        start = window.get("effectiveFrom") or "PT0S"
-        opens = duration_in_words(start)
-        if opens == "no time":
-            yield f"{count} units each, valid for {until} from the grant"
-        else:
-            yield f"{count} units each, from {opens} to {until} after the grant"
+        yield f"{figures.count(number(window['featureCreditLimit']))} units each, {_window(window)}"
 
 
-def _grant_conditions(card):
+def _window(window):
+    until = duration_in_words(window.get("effectiveUntil"))
+    opens = duration_in_words(window.get("effectiveFrom") or "PT0S")
+    if opens == "no time":
+        return f"valid for {until} from the grant"
+    return f"from {opens} to {until} after the grant"
+
+
+def _follow_each_other(windows):
+    same = len({number(window["featureCreditLimit"]) for window in windows}) == 1
+    return same and all(
+        before.get("effectiveUntil") == after.get("effectiveFrom") for before, after in pairwise(windows)
+    )
+
+
+def _grant_conditions(card, names):
     grant = card.get("grantDetails")
     if not grant:
         return
@@ -301,8 +341,9 @@ def _grant_conditions(card):
             "PRICING_CYCLE": "The credit ends with its cycle",
         }
         yield lasting.get(expiry, _plain(expiry))
-    spent_on = [_ALL_OF.get(name, name) for name in grant.get("applicableEntityIds", ())]
-    yield f"Spent on {', '.join(spent_on) or 'everything'}, priority {grant.get('priority')}"
+    spent_on = [_ALL_OF.get(name) or names.get(name, name) for name in grant.get("applicableEntityIds", ())]
+    priority = f"priority {grant.get('priority')} (lower is spent first)"
+    yield f"Spent on {', '.join(spent_on) or 'everything'}, {priority}"
 
 
 def _recurrence(card):

@@ -11,6 +11,7 @@ from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
 from purchases import price_list
 from purchases.models import PricePlan, RateCard
+from purchases.views.calculator import CalculatorForm, price_of
 
 
 class FilterForm(forms.Form):
@@ -42,7 +43,11 @@ def index(request):
 
 @require_safe
 def detail(request, togai_id):
-    """One version of a plan, the current one unless `?version=` names another."""
+    """
+    One version of a plan, the current one unless `?version=` names another, with a price at what is typed.
+
+    htmx gets the price alone.
+    """
     cards = Prefetch("rate_cards", RateCard.objects.order_by("position", "pk"))
     versions = list(PricePlan.objects.filter(togai_id=togai_id).order_by("-version").prefetch_related(cards))
     wanted = request.GET.get("version", "")
@@ -51,8 +56,16 @@ def detail(request, togai_id):
     ) or (versions[0] if versions and not wanted else None)
     if plan is None:
         raise Http404
+    calculator = CalculatorForm(request.GET, plan=plan)
     context = {
         "plan": plan,
+        "calculator": calculator,
+        "price": price_of(calculator),
+        "piece": request.htmx and not request.htmx.boosted,
+    }
+    if context["piece"]:
+        return render(request, "purchases/_price.html", context)
+    context |= {
         "cards": price_list.of(plan.details),
         "cycle": price_list.cycle_in_words(plan.cycle),
         "versions": versions,

@@ -22,8 +22,8 @@ def test_slabs_say_which_units_they_hold_and_what_they_cost_in_each_currency():
     assert (card.label, card.kind_name, card.billable_id) == ("API calls", "Entitlements", "feature.calls")
     assert table.currencies == ("EUR", "USD")
     assert rows(table) == [
-        ("up to 1,000", "per unit", "0.20", "0.22"),
-        ("over 1,000", "per unit", "0.15", "0.17"),
+        ("1 to 1,000", "per unit", "0.20", "0.22"),
+        ("1,001 and more", "per unit", "0.15", "0.17"),
     ]
     assert card.conditions == (
         "1,000 units each, valid for 30 days from the grant",
@@ -41,7 +41,7 @@ def test_a_fixed_fee_is_an_amount_per_currency():
 def test_usage_is_in_arrears_and_says_what_volume_means():
     card = only({"usageRateCards": [MESSAGES]})
     assert card.conditions == ("The slab reached prices all units", "Invoiced in arrears")
-    assert rows(card.tables[0])[1] == ("over 10,000", "per unit", "0.015", "0.017")
+    assert rows(card.tables[0])[1] == ("10,001 and more", "per unit", "0.015", "0.017")
 
 
 def test_packages_flat_slabs_and_limits_are_said():
@@ -87,6 +87,56 @@ def test_packages_flat_slabs_and_limits_are_said():
     assert table.totals() == (("JPY", ("at least 100", "at most 900")),)
 
 
+@pytest.mark.parametrize(
+    ("starts", "bands"),
+    [
+        (["0"], ["all units"]),
+        (["0", "1000", "5000"], ["1 to 1,000", "1,001 to 5,000", "5,001 and more"]),
+        (["0", "1", "2"], ["1", "2", "3 and more"]),
+        (["0", "0.5", "10"], ["up to 0.5", "over 0.5, up to 10", "over 10"]),
+    ],
+)
+def test_the_units_of_a_slab_are_counted_where_they_are_pieces(starts, bands):
+    """A slab starts after its threshold (togai.md 4.5)."""
+    slabs = [
+        {"order": order, "startAfter": start, "priceType": "PER_UNIT"}
+        for order, start in enumerate(starts, 1)
+    ]
+    card = dict(API_CALLS) | {
+        "ratePlan": {"pricingModel": "TIERED", "slabs": slabs},
+        "rateValues": [{"currency": "EUR", "slabRates": slab_rates(*starts)}],
+    }
+    (table,) = only({"billingEntitlementRateCards": [card]}).tables
+    assert [row.units for row in table.rows] == bands
+
+
+def test_many_windows_are_told_as_a_series():
+    windows = [
+        {
+            "effectiveFrom": f"P{n}M" if n else "PT0S",
+            "effectiveUntil": f"P{n + 1}M",
+            "featureCreditLimit": "5000",
+        }
+        for n in range(12)
+    ]
+    card = only({"billingEntitlementRateCards": [dict(API_CALLS) | {"featureConfigs": windows}]})
+    assert card.conditions[0] == (
+        "5,000 units each in 12 windows, one after the other: the first valid for 1 month from the grant, "
+        "the last from 11 months to 12 months after the grant"
+    )
+    gap = [*windows[:2], *windows[3:]]
+    card = only({"billingEntitlementRateCards": [dict(API_CALLS) | {"featureConfigs": gap}]})
+    assert card.conditions[1] == "5,000 units each, from 1 month to 2 months after the grant"
+
+
+def test_credit_names_the_cards_that_it_is_spent_on():
+    card = price_list.of(
+        grant(credit("EUR", "0"), applicableEntityIds=["um.messages", "ALL_FIXED_FEE_RATE_CARDS"])
+        | {"usageRateCards": [MESSAGES]}
+    )[0]
+    assert "Spent on Messages, all fixed fees, priority 1 (lower is spent first)" in card.conditions
+
+
 def test_a_currency_without_a_rate_for_a_slab_says_none():
     card = dict(API_CALLS) | {"rateValues": [{"currency": "EUR", "slabRates": slab_rates("0.20")}]}
     (table,) = only({"billingEntitlementRateCards": [card]}).tables
@@ -124,7 +174,7 @@ def test_a_credit_grant_says_how_much_how_long_and_for_what():
         "Grants 200.00 EUR of credit",
         "Grants 200.00 USD of credit",
         "The credit lasts 90 days",
-        "Spent on um.x, priority 1",
+        "Spent on um.x, priority 1 (lower is spent first)",
         "Charged every 3 cycles, first after 1 cycle",
     )
 
@@ -157,6 +207,7 @@ def test_licences_overage_and_the_commitment_say_their_conditions():
                     "enableProration": True,
                     "proratedRefundMode": "CREDITS",
                     "usageCycle": "MONTHLY",
+                    "type": "NAMED_LICENSE",
                     "config": {"maxQuantity": 200},
                 }
             ],
@@ -178,6 +229,7 @@ def test_licences_overage_and_the_commitment_say_their_conditions():
     )
     assert licence.label == "addon.seat"
     assert licence.conditions == (
+        "Each seat is for one named person or thing",
         "Counted monthly",
         "At most 200 units",
         "A part of a cycle is charged in part; unused time is given back as credits",
