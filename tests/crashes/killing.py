@@ -84,6 +84,7 @@ class Place:
             "DATABASE_URL": self._url(),
             "TOGAI_BASE_URL": self.togai.url,
             "TOGAI_REQUESTS_PER_SECOND": "1000",
+            "TOGAI_FOLLOWS_PER_SECOND": "1000",
             "LOG_LEVEL": "CRITICAL",
             "ENV_FILE": "/dev/null",
         }
@@ -149,6 +150,8 @@ def killed_once(place, kind, answer, **death):
 
     :returns: its closed row, or None when nobody came by
     """
+    # Nobody follows what an earlier wish left behind.
+    RemoteSnapshot.objects.update(next_poll_at=None)
     before, verb, row = wish(place, kind)
     place.togai.next_answers = []
     if before:
@@ -187,8 +190,6 @@ def killed_at_random(place, seed):
         closed = killed_once(place, kind, answer, **death)
     except AssertionError as failure:
         raise AssertionError(f"SEED={seed}: {kind}, {answer}, {death}: {failure}\n{picture()}") from failure
-    # Nobody follows what an earlier seed left behind.
-    RemoteSnapshot.objects.update(next_poll_at=None)
     if closed is None:
         return Counter({"nobody came by": 1})
     if closed.state not in invariants.CLOSED:
