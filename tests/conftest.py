@@ -11,6 +11,8 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
 from tests.tampering import triggers_off
+from tests.togai.fake_togai import Clock, FakeTogai
+from togai.worker import Worker
 
 # How fast a machine draws examples says nothing about the product.
 settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,6 +51,25 @@ def nobody_outside_is_called(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture
+def clock():
+    """A clock that a test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def togai(clock):
+    """Togai at the gateway's edge, as a test scripts it."""
+    with FakeTogai(clock) as fake:
+        yield fake
+
+
+@pytest.fixture
+def worker(togai, clock):
+    """A worker at that Togai, under that clock."""
+    return Worker(togai.gateway(), clock=clock, monotonic=clock.monotonic, name="test")
 
 
 # Migrations whose rows ship with the product.

@@ -255,11 +255,6 @@ def shared_rig():
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
 def rig(shared_rig, clock, settings, monkeypatch):
     """A scripted Togai on a real socket that takes nothing but our token."""
     settings.TOGAI_REQUESTS_PER_SECOND = 10_000

@@ -13,10 +13,8 @@ from audit.context import coming_from
 from config import logs
 from tests.desk import ROOT, environment
 from tests.factories import administrator, rep, submitted
-from tests.togai.fake_togai import Clock, FakeTogai
 from togai import deliveries, line, services
 from togai.models import Delivery, Link
-from togai.worker import Worker
 
 EVIL = 'x\r\n{"event": "forged"}\u2028\x1b[31m\x00'
 
@@ -167,22 +165,6 @@ def test_a_program_is_known_by_its_person(client, caplog):
 
 
 @pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return Worker(togai.gateway(), clock=clock, monotonic=clock.monotonic, name="two:17")
-
-
-@pytest.fixture
 def told(caplog):
     """The lines that `togai` logged so far, as a collector reads them."""
     caplog.set_level(logging.INFO, logger="togai")
@@ -213,7 +195,7 @@ def test_each_step_of_a_delivery_is_a_line_when_it_begins_and_one_when_it_ends(t
         "attempt": 1,
         "sends": 1,
         "looks": 0,
-        "worker": "two:17",
+        "worker": "test",
         "release": delivery.attempts.get().release,
     }
     del claimed["time"], finished["time"]

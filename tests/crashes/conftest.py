@@ -1,22 +1,10 @@
-"""What the tests of crashes share: a clock, a faulty Togai, a desk."""
+"""What the tests of crashes share: a desk."""
 
 import logging
 
 import pytest
 
 from tests.crashes.rig import Desk
-from tests.togai.fake_togai import Clock, FakeTogai
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
 
 
 @pytest.fixture

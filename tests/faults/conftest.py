@@ -6,7 +6,6 @@ import zlib
 import pytest
 
 from tests.faults.rig import Rig
-from tests.togai.fake_togai import Clock
 from togai.worker import Worker
 
 
@@ -14,11 +13,6 @@ from togai.worker import Worker
 def shared_rig():
     with Rig() as rig:
         yield rig
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture

@@ -26,10 +26,8 @@ from tests.factories import (
     submitted_purchase,
 )
 from tests.purchases.deals import ZONES, deals, plan_facts
-from tests.togai.fake_togai import Clock, FakeTogai
 from togai import strict_json, wire
 from togai.models import Delivery, Drift
-from togai.worker import Worker
 
 ZONE = ZONES[0]
 KEY = "0b9d7d5e-1f9b-4c5e-8c2f-3a1f0f2e6d77"
@@ -273,22 +271,6 @@ def test_a_field_that_nobody_knows_keeps_its_own_word():
 
 
 # --- rows ---
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return Worker(togai.gateway(), clock=clock, monotonic=clock.monotonic, name="test")
 
 
 @pytest.fixture
