@@ -17,7 +17,7 @@ endif
 help:
 	@echo "make run           the product at http://127.0.0.1:8000 (PORT=8010: elsewhere)"
 	@echo "make test          every check and test, on SQLite, in a browser and on PostgreSQL"
-	@echo "make soak          random lives, real kills, races and a long outage, for a night (PARTS=kills: one of them)"
+	@echo "make soak          random lives, real kills, races and a long outage, for a night (PARTS=kills; SCHEDULES=500 SEED=17)"
 	@echo "make bench         what pages cost at 1,000 and 100,000 proposals"
 	@echo "make screenshots   every page, role and look as pictures in var/screenshots"
 	@echo "make lock          write the locks anew from requirements.in and requirements-dev.in"
@@ -29,7 +29,7 @@ test: install-dev
 	@.ci/checks
 
 soak: install-dev
-	@$(BIN)/python -m tests.soak $(PARTS)
+	@$(BIN)/python -m tests.soak $(PARTS) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
 
 bench: install .env
 	@$(BIN)/python -m tests.bench
