@@ -23,6 +23,14 @@ INT32 = 2**31 - 1
 
 INTERVALS = ("WEEKLY", "MONTHLY", "QUARTERLY", "HALF_YEARLY", "ANNUALLY")
 MONTHS_OF_CYCLE = {"MONTHLY": 1, "QUARTERLY": 3, "HALF_YEARLY": 6, "ANNUALLY": 12}
+# One of them and many, in words.
+CYCLES = {
+    "WEEKLY": ("week", "weeks"),
+    "MONTHLY": ("month", "months"),
+    "QUARTERLY": ("quarter", "quarters"),
+    "HALF_YEARLY": ("half-year", "half-years"),
+    "ANNUALLY": ("year", "years"),
+}
 
 Path = tuple[str, ...]
 Json = Any  # values of the stored form: str, int, bool, list, dict

@@ -191,11 +191,12 @@ def _bands(card: Any) -> dict[str, str]:
         starts = [_number(slabs[order].get("startAfter")) for order in orders]
         for place, order in enumerate(orders):
             upto = starts[place + 1] if place + 1 < len(starts) else None
-            bands[order] = _band(starts[place], upto)
+            bands[order] = band(starts[place], upto)
     return bands
 
 
-def _band(start: Decimal | None, upto: Decimal | None) -> str:
+def band(start: Decimal | None, upto: Decimal | None) -> str:
+    """Which units a slab holds, in words."""
     if start is None:
         return "not said yet"
     if not start:

@@ -8,18 +8,10 @@ from dataclasses import dataclass
 
 from purchases import figures
 from purchases import terms as domain
-from purchases.cards import KIND_NAMES
+from purchases.cards import CYCLES, KIND_NAMES
 from purchases.changes import line_name
 from purchases.money import number
 from purchases.overrides import cards
-
-CYCLES = {
-    "WEEKLY": ("week", "weeks"),
-    "MONTHLY": ("month", "months"),
-    "QUARTERLY": ("quarter", "quarters"),
-    "HALF_YEARLY": ("half-year", "half-years"),
-    "ANNUALLY": ("year", "years"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,7 +86,7 @@ def money_page(deal, quote):
     if quote is None:
         currency = deal.account.currency if deal.account else ""
         headline = _headline(currency, None, None, "", ()) | _at_togai(deal, None)
-        return MoneyPage(currency, headline, (), (), None, None, (_why_not(deal),))
+        return MoneyPage(currency, headline, (), (), None, None, (why_not(deal),))
     ours, listed = quote.headline, quote.list_headline
     agreed = quote.proposal
     headline = _headline(
@@ -216,7 +208,8 @@ def _against_estimate(price, currency, ours):
     return f"{figures.signed(price - ours.amount.amount, currency)} against our estimate"
 
 
-def _why_not(deal):
+def why_not(deal):
+    """Why a deal has no price at all yet."""
     if deal.account is None:
         return "No account is chosen yet."
     if not deal.account.currency:

@@ -20,6 +20,7 @@ MONEY_PATH = [
     "terms.py",
     *(f"pricing/{name}" for name in ("__init__.py", "slabs.py", "lines.py", "estimates.py", "comparison.py")),
     "pricing/curves.py",
+    "money_diff.py",
 ]
 
 
