@@ -8,6 +8,7 @@ a library logs what Togai echoed, and of a developer's error page (S-20).
 
 import json
 import logging
+import re
 import traceback
 from datetime import UTC, datetime
 
@@ -45,6 +46,7 @@ FIELDS = (
 # A line stays small enough for every collector.
 LONGEST_TEXT = 4000
 MOST_FRAMES = 60
+_LINK = re.compile(r"(/offers/)[^/\s\"']+")
 
 
 class JSONLines(logging.Formatter):
@@ -87,7 +89,11 @@ class ErrorPage(SafeExceptionReporterFilter):
 
 
 def without_the_token(text):
-    """The text with our token masked, and with its beginning masked should the rest be cut or quoted."""
+    """
+    The text with our token masked, and with its beginning masked should the rest be cut or quoted; and with
+    the tokens of customers' links masked, each of which opens an offer.
+    """
+    text = _LINK.sub(rf"\1{MASK}", text)
     for shown in _shown_token():
         text = text.replace(shown, MASK)
     return text

@@ -234,6 +234,12 @@ except (ZoneInfoNotFoundError, ValueError) as error:
     ) from error
 REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
 
+# --- Who offers: the head of what customers read (docs/running.md) ---
+
+SELLER_NAME = env.str("SELLER_NAME", default="Deal Desk")
+# Lines with semicolons between them: street; town; country; how to reach somebody.
+SELLER_ADDRESS = env.str("SELLER_ADDRESS", default="")
+
 # --- Togai (reliability.md 2.10) ---
 
 # The sandbox of `make run` listens beside the product, so that two checkouts can run on one machine.

@@ -8,7 +8,7 @@ from accounts.admin import ByOwner, OwnerQuestions
 from audit.admin import name_of
 from audit.admin_pages import ADMINISTRATORS, Bulk, CarefulForm, DeskModelAdmin, one_of
 from proposals import bulk, listing
-from proposals.models import ApprovalStep, Decision, LineNote, Proposal, ReasonCode
+from proposals.models import ApprovalStep, CustomerLink, Decision, LineNote, Proposal, ReasonCode
 from purchases import bulk as deals
 from purchases.admin import DealAdmin, ReadOnlyInline, ReasonQuestions, ValidityQuestions
 from togai import statuses
@@ -48,6 +48,22 @@ class DecisionInline(ReadOnlyInline):
         return name_of(decision.by)
 
 
+class CustomerLinkInline(ReadOnlyInline):
+    model = CustomerLink
+    related = ("created_by", "revoked_by")
+    fields = ("made_by", "created_at", "expires_at", "ended_by", "revoked_at", "views", "last_viewed_at")
+    readonly_fields = fields
+    verbose_name_plural = "Links for the customer"
+
+    @admin.display(description="made by")
+    def made_by(self, link):
+        return name_of(link.created_by)
+
+    @admin.display(description="revoked by")
+    def ended_by(self, link):
+        return name_of(link.revoked_by)
+
+
 @admin.register(Proposal)
 class ProposalAdmin(DealAdmin):
     """Proposals, the newest revision of each; older ones have a page and the record."""
@@ -57,7 +73,7 @@ class ProposalAdmin(DealAdmin):
     terms = (*DealAdmin.terms, "payment_mode")
     people = (*DealAdmin.people, "decided_by", "decided_at")
     row = (*DealAdmin.row, "previous")
-    inlines = (StepInline, DecisionInline)
+    inlines = (StepInline, DecisionInline, CustomerLinkInline)
     list_filter = (
         one_of("status", Proposal.Status.choices),
         one_of("togai_status", list(statuses.LABELS.items()), title="status at Togai"),

@@ -276,3 +276,48 @@ class LineNote(models.Model):
 
     def __str__(self):
         return f"{self.label}: {self.text}"
+
+
+class CustomerLinkQuerySet(models.QuerySet):
+    def open(self, at):
+        """Those that open something now."""
+        return self.filter(revoked_at__isnull=True, expires_at__gt=at)
+
+
+class CustomerLink(models.Model):
+    """
+    A door through which a customer reads one approved revision (P-30); `proposals.customer_links` writes it.
+    """
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="customer_links")
+    # SHA-256 of the token in the address, which is stored nowhere.
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    views = models.PositiveIntegerField(default=0)
+    last_viewed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CustomerLinkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(expires_at__gt=F("created_at")), name="link_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(revoked_at__isnull=True, revoked_by__isnull=True)
+                | Q(revoked_at__isnull=False, revoked_by__isnull=False),
+                name="link_revoked_by_somebody",
+            ),
+        ]
+
+    def __str__(self):
+        return f"Link {self.pk} for the customer"
+
+    def is_open(self, at):
+        """Whether it opens anything at this moment."""
+        return self.revoked_at is None and at < self.expires_at

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, drift, editor, pages, verbs
+from proposals.views import approvals, drift, editor, offers, pages, verbs
 
 
 class Reference:
@@ -43,5 +43,10 @@ urlpatterns = [
     path("proposals/<proposal:number>/differences/<int:drift>/accept/", drift.accept, name="accept_theirs"),
     path("proposals/<proposal:number>/differences/<int:drift>/revise/", drift.revise, name="revise_theirs"),
     path("proposals/<proposal:number>/differences/<int:drift>/ignore/", drift.ignore, name="ignore_theirs"),
+    path("proposals/<proposal:number>/r<int:revision>/pdf/", offers.pdf, name="pdf"),
+    path("proposals/<proposal:number>/links/", offers.make_link, name="make_link"),
+    path("proposals/<proposal:number>/links/<int:link>/revoke/", offers.revoke_link, name="revoke_link"),
+    path("offers/<str:token>/", offers.customer_page, name="customer_page"),
+    path("offers/<str:token>/pdf/", offers.customer_pdf, name="customer_pdf"),
     path("approvals/", approvals.inbox, name="approvals"),
 ]

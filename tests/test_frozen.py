@@ -15,8 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 from accounts.models import Account
 from audit import triggers
 from audit.models import Denial, Event
-from proposals import services
-from proposals.models import Decision, Proposal
+from proposals import customer_links, services
+from proposals.models import CustomerLink, Decision, Proposal
 from purchases import drafts
 from purchases import services as purchase_services
 from purchases.models import PricePlan, Purchase
@@ -96,6 +96,8 @@ def row_of(model, state=""):
         return Denial.objects.create(
             at=NOON, actor=rep(), channel="web", method="POST", path="/approvals/", status=403
         )
+    if model is CustomerLink:
+        return customer_links.make(proposal_id=proposal_in("APPROVED").pk, by=finance(), at=NOON)[0]
     delivery = Delivery.objects.of(submitted()).get()
     if model is Delivery:
         Delivery.objects.filter(pk=delivery.pk).update(sends=1)

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
 from proposals import allowed, listing, policy, reading, timeline
+from proposals.views import offers as customers
 from purchases import quotes, summaries
 from togai import services as operators
 from togai import wording
@@ -99,6 +100,7 @@ def _context(request, proposal, revisions, moving):
         "granted": moving.granted(),
         "snapshot": moving.snapshot,
         "drifts": moving.differing(user),
+        "customer": customers.card(proposal, user, at=at),
         "against": _against(proposal, revisions, request.GET.get("against", "")),
         "over": allowed.over(proposal, at=at) if proposal.is_waiting else "",
         "seconds": moving.seconds if proposal.is_live else None,

@@ -14,7 +14,9 @@ from togai.models import MOST_SENDS, Delivery
 ROOT = Path(settings.BASE_DIR)
 DOCS = (ROOT / "docs" / "operations.md").read_text()
 # What a person is told to look for must be what the product says.
-SOURCES = "".join(path.read_text() for path in (*ROOT.glob("togai/*.py"), *ROOT.glob("purchases/*.py")))
+SOURCES = "".join(
+    path.read_text() for app in ("togai", "purchases", "proposals") for path in ROOT.glob(f"{app}/*.py")
+)
 TEMPLATES = "".join(path.read_text() for path in ROOT.glob("templates/**/*.html"))
 # By name of a setting what it is when the environment says nothing, in the words of the table.
 UNTOLD = {"TOGAI_BASE_URL": "the sandbox"}

@@ -95,6 +95,7 @@ def places(desk):
         "draft_id": first("SELECT id FROM proposals_proposal WHERE status = 'DRAFT'"),
         "waiting": "P-{:06d}".format(first(proposal + "'SUBMITTED' AND type = 'ASSOCIATION'")),
         "sent_back": "P-{:06d}".format(first(proposal + "'CHANGES_REQUESTED'")),
+        "approved": "P-{:06d}".format(first(proposal + "'APPROVED'")),
         "bought": "D-{:06d}".format(first(purchase + "'SENT'")),
         "to_release": "D-{:06d}".format(first(purchase + "'SUBMITTED'")),
         "purchase_draft": "D-{:06d}".format(first(purchase + "'DRAFT'")),
@@ -160,6 +161,37 @@ def test_the_door_and_the_page_that_is_not_there_are_accessible(desk, open_page,
         page.goto(address)
         assert overflow(page) <= 0
         found += [f"{address}: {one}" for one in violations(page)]
+    assert not found, "\n".join(found)
+
+
+def test_a_customer_reads_the_offer_on_any_screen(desk, open_page, places):
+    """G-39, P-30: by the link that the rep copied, without signing in, until it is revoked."""
+    rep, customer = open_page(), open_page(refusals=(404,))
+    desk.sign_in(rep, "rep")
+    rep.goto(f"/proposals/{places['approved']}/")
+    rep.get_by_role("button", name="Make a link").click()
+    found = violations(rep)
+    address = rep.locator(".code code").inner_text()
+
+    customer.goto(address)
+    expect(customer.get_by_role("heading", level=1)).to_have_text("Offer")
+    assert customer.context.cookies() == []
+    for size in (PHONE, LAPTOP):
+        customer.set_viewport_size(size)
+        assert overflow(customer) <= 0
+        found += violations(customer)
+    with customer.expect_download() as download:
+        customer.get_by_role("link", name="Download as PDF").click()
+    assert download.value.suggested_filename == f"{places['approved']}-r1.pdf"
+
+    rep.get_by_role("link", name=f"Back to {places['approved']}").click()
+    card = rep.locator("#customer")
+    expect(card).to_contain_text("opened 2 times")
+    card.get_by_role("button", name="Revoke").click()
+    expect(rep.locator("#customer")).to_contain_text("Revoked")
+    customer.reload()
+    expect(customer.get_by_role("heading", level=1)).to_have_text("This link has ended")
+    found += violations(customer)
     assert not found, "\n".join(found)
 
 

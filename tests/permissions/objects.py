@@ -23,6 +23,7 @@ from knox.models import AuthToken
 from accounts.models import Account, PullProgress, PullRun
 from audit.models import Denial
 from audit.roles import Role
+from proposals import customer_links
 from proposals import services as proposals
 from proposals.models import Proposal
 from purchases import deal_templates
@@ -67,6 +68,8 @@ class World:
         self.differences = {}
         self._differ()
         self._run()
+        self.links, self.tokens = {}, {}
+        self._hand_out()
         self.token_of_rep = AuthToken.objects.filter(user=self.user("SO")).get()
         self._forms = {}
 
@@ -135,11 +138,15 @@ class World:
             return keys | ({"revision": deal.revision} if "revision>" in route else {})
         if "reference>" in route:
             return {"reference": self.deal(cell).reference}
+            if "link>" in route:
+                keys["link"] = self.links[deal.pk].pk
         if "delivery_id" in route:
             return {"delivery_id": self.deliveries[cell.thing].pk}
         if "digest" in route:
             return {"digest": self.token_of_rep.digest}
         if "plan" in name:
+        if "token>" in route:
+            return {"token": self.tokens[cell.thing]}
             return {"togai_id": self.plan.togai_id} if "togai_id" in route else {}
         return {"togai_id": self.accounts["SO"].togai_id} if "togai_id" in route else {}
 
@@ -285,6 +292,9 @@ class World:
         return {"username": self.user("SO").username, "password": PASSWORD}
 
     def _password_change_given(self, cell):
+    def _make_link_given(self, cell):
+        return {"days": 30}
+
         new = "a longer horse, a better battery"
         return {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
 
@@ -454,6 +464,15 @@ class World:
             state=PullRun.State.STOPPED,
             asked_by=self.user("SU"),
             asked_at=self.at,
+    def _hand_out(self):
+        """Links for the customer: one that works to each approved proposal, and one that was revoked."""
+        for author in ("FA", "SO"):
+            approved = self.deals["proposal", "approved", author]
+            make = {"proposal_id": approved.pk, "by": self.user(author), "at": self.at}
+            self.links[approved.pk], self.tokens["open"] = customer_links.make(**make)
+        revoked, self.tokens["ended"] = customer_links.make(**make)
+        customer_links.revoke(link_id=revoked.pk, by=self.user("SO"), at=self.at)
+
             started_at=self.at,
             moved_at=self.at,
             ended_at=self.at,

@@ -21,7 +21,9 @@ SPREAD = 4 if connection.vendor == "postgresql" and not os.environ.get("EVERY_CE
 SAFE = ("GET", "HEAD", "OPTIONS")
 DONE = ("201", "202", "303")
 # A POST that shows something and stores it at once: what is shown is shown once.
-SHOWN_ONCE = ("tokens", "admin:auth_user_add", "admin:auth_user_password")
+SHOWN_ONCE = ("proposals:make_link", "tokens", "admin:auth_user_add", "admin:auth_user_password")
+# What a customer reads is counted (P-30); whoever is signed in is none.
+COUNTED = ("proposals:customer_page", "proposals:customer_pdf")
 # Here 303 only leads elsewhere.
 LEADS_ON = (
     "admin:login",
@@ -65,6 +67,8 @@ def signed_in(cell):
 
 def is_a_change(cell):
     """Whether the answer says that something was stored."""
+    if cell.name in COUNTED:
+        return cell.answer == "200" and not signed_in(cell)
     if cell.method in SAFE or cell.name.startswith(LEADS_ON):
         return False
     if cell.method == "PATCH" and cell.answer == "200":
