@@ -250,7 +250,8 @@ def _why_open(ours, theirs, currency, *, once_too):
         return "Togai's calculator takes whole seats only."
     if ours.kind == "entitlementOverageRateCards" and ours.every != 1:
         return "Billed over several cycles at once, which the calculator is not asked about."
-    if theirs.by_slab and _has_limits(ours.card, currency):
+    differs = ours.amount.amount != _rounded(theirs.revenue, currency)
+    if differs and theirs.by_slab and _has_limits(ours.card, currency):
         return "Togai lists slabs; the minimum or maximum of the whole card is not in its figure."
     if ours.kind == "minimumCommitment" and once_too:
         return "Ours leaves out what is due once; whether Togai's does is not documented."

@@ -312,6 +312,7 @@ def _in_words(value):
 
 def _plans(gateway, account):
     rows = list(islice(gateway.list_schedules(account.togai_id), NEWEST))
+    rows.sort(key=lambda row: row.start_date or _LONG_AGO)
     known = _known_plans(rows)
     return tuple(
         {

@@ -329,9 +329,13 @@ def _grant_conditions(card, names):
     grant = card.get("grantDetails")
     if not grant:
         return
-    for value in (card.get("rateDetails") or {}).get("currencySlabRateDetails", ()):
-        currency = value["currency"]
-        yield f"Grants {figures.amount(number(value['creditAmount']), currency)} {currency} of credit"
+    amounts = [
+        f"{figures.amount(number(value['creditAmount']), value['currency'])} {value['currency']}"
+        for value in (card.get("rateDetails") or {}).get("currencySlabRateDetails", ())
+    ]
+    if amounts:
+        *others, last = amounts
+        yield f"Grants {', '.join(others)}{' or ' if others else ''}{last} of credit"
     expiry = grant.get("expiryType")
     if expiry == "CUSTOM":
         yield f"The credit lasts {duration_in_words(grant.get('expiryDuration'))}"

@@ -23,9 +23,9 @@ MOST_CYCLES = 520
 UNITS = "units"
 
 _HINTS = {
-    "usageRateCards": "expected in each {cycle}",
+    "usageRateCards": "each {cycle}",
     "licenseRateCards": "seats",
-    "entitlementOverageRateCards": "beyond the allowance, in each {cycle}",
+    "entitlementOverageRateCards": "extra units each {cycle}",
 }
 
 
@@ -81,6 +81,7 @@ class CalculatorForm(forms.Form):
         for card in cards(self.details):
             if self._is_asked(card.kind):
                 self._ask(card)
+        self.fields["cycles" if self.recurs else "quantity"].widget.attrs["placeholder"] = self.usual
         for name, field in self.fields.items():
             # The place of its faults is always there, so that a typed value can be judged without a new page.
             field.widget.attrs["aria-describedby"] = f"calculator-{name}_error"
@@ -91,6 +92,11 @@ class CalculatorForm(forms.Form):
     def cycle(self):
         """The billing cycle as (one, many)."""
         return CYCLES.get(self.interval, ("cycle", "cycles"))
+
+    @property
+    def usual(self):
+        """How many are meant where nobody says: cycles of a year, or one purchase."""
+        return CYCLES_OF_A_YEAR.get(self.interval, 1)
 
     def _is_asked(self, kind):
         return kind in METERED or not self.recurs
@@ -112,13 +118,13 @@ class CalculatorForm(forms.Form):
         quantity = self.cleaned_data["quantity"]
         if quantity is not None and not 1 <= quantity <= INT32:
             raise forms.ValidationError(f"Enter a whole number from 1 to {INT32:,}.")
-        return quantity or 1
+        return quantity or self.usual
 
     def clean_cycles(self):
         cycles = self.cleaned_data["cycles"]
         if cycles is not None and not 1 <= cycles <= MOST_CYCLES:
             raise forms.ValidationError(f"Enter a whole number from 1 to {MOST_CYCLES}.")
-        return cycles or CYCLES_OF_A_YEAR.get(self.interval, 1)
+        return cycles or self.usual
 
     def clean(self):
         for name in self.asked:
@@ -192,7 +198,9 @@ def _totals(estimate, form):
     if any(line.per == "once" for line in estimate.lines):
         yield "Once", amount(estimate.once)
     yield f"Each {one}", amount(estimate.per_cycle)
-    yield f"First {one}, with what is due once", amount(replace(estimate, cycles=1).term_total)
+    first = replace(estimate, cycles=1).term_total
+    if first != estimate.per_cycle:
+        yield f"First {one}, with what is due once", amount(first)
     if cycles > 1:
         yield f"Over {cycles} {many}", amount(replace(estimate, cycles=cycles).term_total)
 

@@ -218,7 +218,8 @@ def test_a_line_that_does_not_compare_says_why_and_is_not_in_the_sum(mia, togai)
         ]
     }
     cards = [("usageRateCards", "um.messages", limited), "addon.seat", "feature.calls", "addon.platform"]
-    says(togai, USAGE, PLATFORM, line("LICENSE", "addon.seat", licenseRevenueSummary=[]), line("NEW", "x"))
+    seats = line("LICENSE", "addon.seat", licenseRevenueSummary=[])
+    says(togai, line("USAGE", "um.messages", **slabs(90)), PLATFORM, seats, line("NEW", "x"))
     deal = attached(mia, cards=cards, expected_volumes={"um.messages": "12000", "addon.seat": "2.5"})
     check = crosscheck.ask(deal, at=NOON)
     notes = {found.label: found.note for found in check.lines}
@@ -228,6 +229,21 @@ def test_a_line_that_does_not_compare_says_why_and_is_not_in_the_sum(mia, togai)
     assert notes["Theirs"] == "Only Togai's calculator has this line."
     assert verdicts(check)["Platform fee"] == "equal"
     assert (check.ours, check.theirs, check.open_lines) == (D("499.00"), D("499.00"), 4)
+
+
+def test_a_limit_of_the_whole_card_that_changes_nothing_is_no_reason_to_doubt(mia, togai):
+    limited = dict(MESSAGES) | {
+        "rateValues": [
+            {
+                "currency": "EUR",
+                "slabRates": slab_rates("0.02", "0.015"),
+                "rateConfig": {"minimumRate": "100"},
+            }
+        ]
+    }
+    says(togai, USAGE)
+    check = crosscheck.ask(attached(mia, cards=[("usageRateCards", "um.messages", limited)]), at=NOON)
+    assert verdicts(check) == {"Messages": "equal"}
 
 
 def test_a_commitment_beside_one_time_fees_is_left_open(mia, togai):

@@ -196,7 +196,6 @@ def test_a_billing_plan_is_priced_per_cycle_and_over_its_cycles(client):
     assert rows == {"Messages": D("180.00"), "Platform fee": D("499.00")}
     assert totals == {
         "Each month": D("679.00"),
-        "First month, with what is due once": D("679.00"),
         "Over 3 months": D("2037.00"),
     }
 

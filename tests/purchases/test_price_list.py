@@ -171,8 +171,7 @@ def test_a_credit_grant_says_how_much_how_long_and_for_what():
     (table,) = card.tables
     assert table.currencies == ("EUR", "USD")
     assert card.conditions == (
-        "Grants 200.00 EUR of credit",
-        "Grants 200.00 USD of credit",
+        "Grants 200.00 EUR or 200.00 USD of credit",
         "The credit lasts 90 days",
         "Spent on um.x, priority 1 (lower is spent first)",
         "Charged every 3 cycles, first after 1 cycle",
