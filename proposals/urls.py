@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, drift, editor, offers, pages, verbs
+from proposals.views import approvals, crosscheck, drift, editor, offers, pages, verbs
 
 
 class Reference:
@@ -40,6 +40,7 @@ urlpatterns = [
     path("proposals/<proposal:number>/approve/", verbs.approve, name="approve"),
     path("proposals/<proposal:number>/decline/", verbs.decline, name="decline"),
     path("proposals/<proposal:number>/request-changes/", verbs.request_changes, name="request_changes"),
+    path("proposals/<proposal:number>/check/", crosscheck.check, name="check"),
     path("proposals/<proposal:number>/differences/<int:drift>/accept/", drift.accept, name="accept_theirs"),
     path("proposals/<proposal:number>/differences/<int:drift>/revise/", drift.revise, name="revise_theirs"),
     path("proposals/<proposal:number>/differences/<int:drift>/ignore/", drift.ignore, name="ignore_theirs"),

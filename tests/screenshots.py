@@ -79,8 +79,10 @@ def pages(desk):
     yield "plans", "/plans/"
     if plan:
         yield "plan", f"/plans/{quote(plan)}/"
+        yield "plan-wrong-number", f"/plans/{quote(plan)}/?cycles=many"
     yield "accounts", "/accounts/"
     yield "account", "/accounts/brightfold-eu/"
+    yield "account-live", "/accounts/lumenar-fr/live/"
     yield "account-edit", "/accounts/brightfold-eu/edit/"
     yield "deliveries", "/deliveries/"
     if delivery:

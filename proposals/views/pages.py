@@ -10,7 +10,7 @@ from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
 from proposals import allowed, listing, policy, reading, timeline
 from proposals.views import offers as customers
-from purchases import quotes, summaries
+from purchases import crosscheck, quotes, summaries
 from togai import services as operators
 from togai import wording
 
@@ -86,6 +86,9 @@ def _context(request, proposal, revisions, moving):
         "offers": offers,
         "approval": "approve" in offers and wording.decision_to_be_sent(proposal.togai_id, "APPROVE"),
         "money": summaries.money_page(proposal, quote),
+        "check_url": reverse("proposals:check", args=[proposal.reference])
+        if proposal.is_live and crosscheck.is_offered(proposal, user)
+        else "",
         "sentence": summaries.sentence_of(proposal),
         "facts": summaries.facts_of(proposal),
         "cards": reading.changed_cards(proposal),

@@ -25,7 +25,7 @@ from audit.roles import DRAFTS, has_role
 from purchases import deal_templates, drafts, quotes, services, summaries
 from purchases import terms as domain
 from purchases.forms import LONGEST_SEARCH, PurchaseForm, found_accounts
-from purchases.models import DealTemplate, Purchase
+from purchases.models import DealTemplate, PricePlan, Purchase
 from purchases.views import conflicts
 
 # Buttons that only draw the page again.
@@ -40,6 +40,12 @@ TYPES = [
     (domain.PurchaseType.ASSOCIATION, "repeat", "Puts the account on a billing plan, which then recurs."),
     (domain.PurchaseType.WALLET_TOPUP, "wallet", "Adds money to the account's wallet."),
 ]
+
+# What a plan of a type is bought as.
+TYPE_OF_PLAN = {
+    domain.PlanType.PURCHASE: domain.PurchaseType.ENTITLEMENT_GRANT,
+    domain.PlanType.BILLING: domain.PurchaseType.ASSOCIATION,
+}
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,11 @@ def new(request, desk=PURCHASES):
     if len(looked_for) > LONGEST_SEARCH:
         raise BadRequest(f"A search has at most {LONGEST_SEARCH} characters.")
     account_id = request.GET.get("account", "")
+    plan = _wanted_plan(request.GET.get("plan", ""))
     if not account_id:
         context = {
             "desk": desk,
+            "plan": plan,
             "looked_for": looked_for,
             "accounts": found_accounts(request.user, looked_for),
             "list_url": _list_url(desk),
@@ -101,6 +109,8 @@ def new(request, desk=PURCHASES):
         return render(request, "purchases/choose_account.html", context)
     account = _account(request.user, account_id)
     deal = desk.model(account=account)
+    if plan:
+        deal.price_plan, deal.type = plan, TYPE_OF_PLAN[plan.type]
     form = desk.form(deal=deal, user=request.user, at=timezone.now())
     return _page(request, desk, form, deal, token=uuid4(), starts=_starts(desk, account, request.user))
 
@@ -172,6 +182,13 @@ def _account(user, togai_id):
     if not togai_id.isprintable():
         raise Http404
     return get_object_or_404(Account.objects.visible_to(user), togai_id=togai_id)
+
+
+def _wanted_plan(togai_id):
+    """The plan on sale that a page of the catalogue has led here with; None for none and for any other."""
+    if not togai_id or not togai_id.isprintable():
+        return None
+    return PricePlan.objects.offered().filter(togai_id=togai_id, type__in=TYPE_OF_PLAN).first()
 
 
 def _starts(desk, account, user):

@@ -2,12 +2,13 @@
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
-from purchases import allowed, changes, listing, quotes, summaries, timeline
+from purchases import allowed, changes, crosscheck, listing, quotes, summaries, timeline
 from purchases.following import Following
 from purchases.models import Purchase
 from togai import services as operators
@@ -50,6 +51,9 @@ def detail(request, number):
     verbs, why_not = allowed.offers(purchase, request.user)
     events, more_events = timeline.events_of(purchase)
     context = summary(purchase) | {
+        "check_url": reverse("purchases:check", args=[purchase.reference])
+        if crosscheck.is_offered(purchase, request.user)
+        else "",
         "verbs": verbs,
         "why_not": why_not,
         "sent": following.sent(),

@@ -148,7 +148,8 @@ class World:
         if "token>" in route:
             return {"token": self.tokens[cell.thing]}
             return {"togai_id": self.plan.togai_id} if "togai_id" in route else {}
-        return {"togai_id": self.accounts["SO"].togai_id} if "togai_id" in route else {}
+        keys = {"togai_id": self.accounts["SO"].togai_id} if "togai_id" in route else {}
+        return keys | ({"part": "wallet"} if "part>" in route else {})
 
     def _admin_keys(self, cell, route):
         if "content_type_id" in route:

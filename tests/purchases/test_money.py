@@ -20,6 +20,8 @@ MONEY_PATH = [
     "terms.py",
     *(f"pricing/{name}" for name in ("__init__.py", "slabs.py", "lines.py", "estimates.py", "comparison.py")),
     "pricing/curves.py",
+    "crosscheck.py",
+    "views/calculator.py",
     "money_diff.py",
 ]
 
