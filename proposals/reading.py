@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from django.db.models import F
 
-from proposals import drift, timeline
+from proposals import drift
 from proposals.models import ApprovalStep, Decision, Proposal
-from purchases import changes, drafts, overrides, pricing, quotes, summaries
+from purchases import changes, money_diff, overrides, quotes, summaries
 from purchases.following import Following
+from purchases.money import CurrencyMismatch
 
 Status = Proposal.Status
 
@@ -152,50 +153,115 @@ def changed_cards(deal):
     return changes.changes(deal.price_plan.details, override)
 
 
+PLAN = "plan"
+
+
 @dataclass(frozen=True)
-class Against:
-    """Two revisions of a deal side by side: fields that differ, money, and cells of the prices (G-35)."""
+class Compared:
+    """
+    Two sides of a deal beside each other: two revisions, or a revision and the plan it is made of (G-35).
 
-    other: Proposal
-    fields: tuple
-    money: tuple
-    lines: tuple
+    :ivar names: what the sides are called, left and right
+    :ivar facts: terms that differ, as (label, values on the left, values on the right)
+    :ivar cards: the cells of the prices that differ
+    :ivar money: None when `why_not` says why the two have no money to compare
+    """
+
+    names: tuple
+    facts: tuple
     cards: tuple
+    money: money_diff.MoneyDiff | None
+    why_not: str
+
+    @property
+    def is_same(self):
+        return not self.facts and not self.cards and self.money is not None and self.money.is_same
 
 
-def compared(proposal, other):
-    """How a revision differs from an earlier or later one, which stands on the plan's side."""
-    old, new = drafts.plain(other), drafts.plain(proposal)
-    fields = tuple(
-        (timeline.FIELDS[name].capitalize(), _shown(old[name]), _shown(new[name]))
-        for name in new
-        if old[name] != new[name] and not name.endswith("_override")
+def sides_of(revisions):
+    """What can be compared, for a choice: each revision, newest first, and the plan."""
+    named = [(str(one.revision), f"Revision {one.revision}") for one in revisions]
+    return [*named, (PLAN, "The plan")]
+
+
+def usual_sides(revisions):
+    """What one wants to see first: the newest revision beside the one before it, or beside its plan."""
+    before = str(revisions[1].revision) if len(revisions) > 1 else PLAN
+    return before, str(revisions[0].revision)
+
+
+def compared(revisions, left, right):
+    """
+    Put two different sides of a deal beside each other.
+
+    :param revisions: loaded revisions of the deal
+    :param left: the number of one of them, or `PLAN` for the plan that the other side is made of
+    """
+    by_name = {str(one.revision): one for one in revisions}
+    names = dict(sides_of(revisions))
+    old, new = by_name.get(left) or by_name[right], by_name.get(right) or by_name[left]
+    money, why_not = _money(old, new, left, right)
+    return Compared(
+        names=(names[left], names[right]),
+        facts=() if PLAN in (left, right) else tuple(_facts(old, new)),
+        cards=_cells(old, new, left, right),
+        money=money,
+        why_not=why_not,
     )
-    before, after = quotes.quote(other), quotes.quote(proposal)
-    money, lines = (), ()
-    if before and after and before.proposal.currency == after.proposal.currency:
-        side = pricing.compare(before.proposal, after.proposal)
-        quote = quotes.Quote(before.proposal, after.proposal, side)
-        page = summaries.money_page(proposal, quote)
-        money, lines = page.totals, tuple(line for line in page.lines if line.money.kind != "same")
-    return Against(other, fields, money, lines, _between(other, proposal))
 
 
-def _between(other, proposal):
-    """The cells of the effective prices that differ between two revisions."""
-    if other.price_plan is None or proposal.price_plan is None:
+def _money(old, new, left, right):
+    before, after = quotes.quote(old), quotes.quote(new)
+    for one, quote in ((old, before), (new, after)):
+        if quote is None:
+            return None, f"Revision {one.revision} has no price yet. {summaries.why_not(one)}"
+    try:
+        return money_diff.between(
+            before.plan if left == PLAN else before.proposal,
+            after.plan if right == PLAN else after.proposal,
+        ), ""
+    except CurrencyMismatch:
+        return None, (
+            f"Revision {old.revision} is in {before.proposal.currency}, revision {new.revision} in "
+            f"{after.proposal.currency}: amounts in two currencies are not compared."
+        )
+
+
+def _facts(old, new):
+    before, after = _terms(old), _terms(new)
+    for label in dict.fromkeys((*before, *after)):
+        if before.get(label) != after.get(label):
+            yield label, before.get(label, ()), after.get(label, ())
+
+
+def _terms(deal):
+    """Every term of a deal in words but its prices; two of the same name stay two."""
+    plan = deal.price_plan
+    facts = [
+        ("Title", deal.title),
+        ("Account", deal.account and f"{deal.account.name} ({deal.account.togai_id})"),
+        ("Plan", plan and f"{plan.name}, version {plan.version}"),
+        *summaries.facts_of(deal),
+        ("Internal note", deal.internal_note),
+    ]
+    terms = {}
+    for label, value in facts:
+        if value:
+            terms[label] = (*terms.get(label, ()), value)
+    return terms
+
+
+def _cells(old, new, left, right):
+    """The cells of the prices that differ; none where a side has no plan."""
+    if old.price_plan is None or new.price_plan is None:
         return ()
-    before = overrides.effective(other.price_plan.details, other.terms().override)
-    after = overrides.effective(proposal.price_plan.details, proposal.terms().override)
+    before, after = _prices(old, left), _prices(new, right)
     return changes.changes(before, overrides.difference(before, after))
 
 
-def _shown(value):
-    if value in (None, "", {}, []):
-        return "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {inner}" for name, inner in value.items())
-    return str(value)
+def _prices(deal, side):
+    details = deal.price_plan.details
+    return details if side == PLAN else overrides.effective(details, deal.terms().override)
 
 
 def stages_ahead(stages):

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, crosscheck, drift, editor, offers, pages, verbs
+from proposals.views import approvals, compare, crosscheck, drift, editor, offers, pages, verbs
 
 
 class Reference:
@@ -32,6 +32,7 @@ urlpatterns = [
     path("proposals/<proposal:number>/", pages.detail, name="detail"),
     path("proposals/<proposal:number>/edit/", editor.edit, name="edit"),
     path("proposals/<proposal:number>/r<int:revision>/", pages.revision, name="revision"),
+    path("proposals/<proposal:number>/compare/", compare.compare, name="compare"),
     path("proposals/<proposal:number>/submit/", verbs.submit, name="submit"),
     path("proposals/<proposal:number>/recall/", verbs.recall, name="recall"),
     path("proposals/<proposal:number>/revise/", verbs.revise, name="revise"),

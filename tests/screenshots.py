@@ -68,6 +68,11 @@ def pages(desk):
     for name, number in deals.items():
         if number:
             yield f"proposal-{name}", f"/proposals/{number}/"
+    if deals["waiting"]:
+        yield "proposal-compare-plan", f"/proposals/{deals['waiting']}/compare/?a=plan"
+    revised = one("select printf('P-%06d', number) from proposals_proposal where revision = 2 limit 1")
+    if revised:
+        yield "proposal-compare", f"/proposals/{revised}/compare/"
     if deals["draft"]:
         yield "proposal-edit", f"/proposals/{deals['draft']}/edit/"
     yield "proposal-new", "/proposals/new/"

@@ -10,7 +10,7 @@ from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
 from proposals import allowed, listing, policy, reading, timeline
 from proposals.views import offers as customers
-from purchases import crosscheck, quotes, summaries
+from purchases import crosscheck, money_diff, quotes, summaries
 from togai import services as operators
 from togai import wording
 
@@ -51,7 +51,7 @@ def detail(request, number):
 
 @require_safe
 def revision(request, number, revision):
-    """The page of one revision; `?against=1` compares it with another."""
+    """The page of one revision."""
     revisions = reading.revisions_of(request.user, number)
     proposal = next((one for one in revisions if one.revision == revision), None)
     return _page(request, proposal, revisions)
@@ -86,6 +86,7 @@ def _context(request, proposal, revisions, moving):
         "offers": offers,
         "approval": "approve" in offers and wording.decision_to_be_sent(proposal.togai_id, "APPROVE"),
         "money": summaries.money_page(proposal, quote),
+        "diff": quote and money_diff.between(quote.plan, quote.proposal),
         "check_url": reverse("proposals:check", args=[proposal.reference])
         if proposal.is_live and crosscheck.is_offered(proposal, user)
         else "",
@@ -104,7 +105,6 @@ def _context(request, proposal, revisions, moving):
         "snapshot": moving.snapshot,
         "drifts": moving.differing(user),
         "customer": customers.card(proposal, user, at=at),
-        "against": _against(proposal, revisions, request.GET.get("against", "")),
         "over": allowed.over(proposal, at=at) if proposal.is_waiting else "",
         "seconds": moving.seconds if proposal.is_live else None,
         "fingerprint": moving.fingerprint,
@@ -113,11 +113,6 @@ def _context(request, proposal, revisions, moving):
         if proposal.is_live
         else proposal.get_absolute_url(),
     }
-
-
-def _against(proposal, revisions, wanted):
-    other = next((one for one in revisions if str(one.revision) == wanted and one is not proposal), None)
-    return reading.compared(proposal, other) if other else None
 
 
 def _at_words(at):

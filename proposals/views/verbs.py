@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audit.refusals import Invalid, Refusal, Stale
 from proposals import allowed, forms_verbs, policy, reading, services
 from proposals.models import Decision, Proposal
-from purchases import deal_templates, drafts, quotes, summaries
+from purchases import deal_templates, drafts, money_diff, quotes, summaries
 from purchases import terms as domain
 from purchases.forms_verbs import TemplateForm
 from purchases.services import body_for
@@ -265,9 +265,11 @@ def _ask(request, proposal, form, *, verb, title):
 
 def _summary(proposal):
     """What somebody looks at once more before they press the button."""
+    quote = quotes.quote(proposal)
     return {
         "proposal": proposal,
-        "money": summaries.money_page(proposal, quotes.quote(proposal)),
+        "money": summaries.money_page(proposal, quote),
+        "diff": quote and money_diff.between(quote.plan, quote.proposal),
         "sentence": summaries.sentence_of(proposal),
     }
 

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from audit.paging import page_of
 from audit.roles import DRAFTS, has_role
-from purchases import allowed, changes, crosscheck, listing, quotes, summaries, timeline
+from purchases import allowed, changes, crosscheck, listing, money_diff, quotes, summaries, timeline
 from purchases.following import Following
 from purchases.models import Purchase
 from togai import services as operators
@@ -94,9 +94,11 @@ def summary(purchase):
     """What one looks at before deciding: the money first, then the terms and what they change in the plan."""
     override = purchase.terms().override
     details = purchase.price_plan.details if purchase.price_plan else None
+    quote = quotes.quote(purchase)
     return {
         "purchase": purchase,
-        "money": summaries.money_page(purchase, quotes.quote(purchase)),
+        "money": summaries.money_page(purchase, quote),
+        "diff": quote and money_diff.between(quote.plan, quote.proposal),
         "sentence": summaries.sentence_of(purchase),
         "facts": summaries.facts_of(purchase),
         "cards": changes.changes(details, override) if override and details else (),

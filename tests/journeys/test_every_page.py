@@ -34,6 +34,7 @@ PAGES = {
         "/proposals/{sent_back}/",
         "/proposals/{waiting}/",
         "/proposals/{waiting}/recall/",
+        "/proposals/{waiting}/compare/",
         "/purchases/",
         "/purchases/{bought}/",
         "/purchases/{purchase_draft}/edit/",
@@ -53,6 +54,7 @@ PAGES = {
         "/proposals/{waiting}/",
         "/proposals/{waiting}/decline/",
         "/proposals/{waiting}/request-changes/",
+        "/proposals/{revised}/compare/",
         "/purchases/{to_release}/release/",
         "/deliveries/",
         "/deliveries/{delivery}/",
@@ -99,6 +101,7 @@ def places(desk):
         "sent_back": "P-{:06d}".format(first(proposal + "'CHANGES_REQUESTED'")),
         "approved": "P-{:06d}".format(first(proposal + "'APPROVED'")),
         "bought": "D-{:06d}".format(first(purchase + "'SENT'")),
+        "revised": "P-{:06d}".format(first("SELECT number FROM proposals_proposal WHERE revision = 2")),
         "to_release": "D-{:06d}".format(first(purchase + "'SUBMITTED'")),
         "purchase_draft": "D-{:06d}".format(first(purchase + "'DRAFT'")),
         "plan": first("SELECT togai_id FROM purchases_priceplan WHERE name = 'Enterprise Annual'"),
@@ -217,3 +220,27 @@ def test_on_a_phone_a_rep_reads_her_deal_and_finance_approves_it(desk, open_page
     expect(acts.heading(rep)).to_contain_text("Approved")
     assert overflow(rep) <= 0
     assert overflow(finance) <= 0
+
+
+def test_a_comparison_prints_whole_on_paper(desk, open_page, places):
+    """G-10: on A4 no shell and no buttons, every slab open, no row cut in two."""
+    page = open_page(viewport=LAPTOP)
+    desk.sign_in(page, "finance")
+    page.goto(f"/proposals/{places['revised']}/compare/?a=plan")
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
+    slab = page.get_by_role("rowheader", name=re.compile("Slab 1")).first
+    expect(slab).to_be_hidden()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 688, "height": 980})
+    expect(slab).to_be_visible()
+    for gone in (
+        page.locator(".sidebar"),
+        page.get_by_role("button", name="Compare"),
+        page.locator("[data-print]"),
+    ):
+        expect(gone.first).to_be_hidden()
+    assert overflow(page) <= 0
+    assert page.evaluate(
+        "[...document.querySelectorAll('tr')].every((row) => getComputedStyle(row).breakInside === 'avoid'"
+        " || row.matches('.money-diff__story'))"
+    )
