@@ -139,7 +139,9 @@ def _names(account):
 
 def _address(account):
     known = account.address if account and isinstance(account.address, dict) else {}
-    lines = (" ".join(on_one_line(known.get(key)) for key in keys).strip() for keys in ADDRESS)
+    told = {key: on_one_line(value) for key, value in known.items()}
+    told["country"] = offer_prices.country(told.get("country", ""))
+    lines = (" ".join(told.get(key, "") for key in keys).strip() for keys in ADDRESS)
     return tuple(line for line in lines if line)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
+from babel import Locale
 from babel.numbers import format_currency, get_currency_symbol
 
 from purchases import figures, pricing
@@ -144,6 +145,11 @@ def money(amount, currency):
     pattern = f"¤{gap}#,##0" + (f".{'0' * digits}" if digits else "")
     text = format_currency(abs(amount), currency, format=pattern, locale=LOCALE, currency_digits=False)
     return f"{figures.MINUS}{text}" if amount < 0 else text
+
+
+def country(code):
+    """A country by its name: "FR" is "France"; anything else as it came."""
+    return Locale.parse(LOCALE).territories.get(code, code)
 
 
 def wallet(topup, paid, currency):

@@ -109,7 +109,7 @@ def customer_page(request, token):
         proposal = _read(request, token)
     except customer_links.Ended:
         return _ended()
-    return _private(HttpResponse(_html(offer.of(proposal), on_paper=False)))
+    return _private(HttpResponse(_html(offer.of(proposal), to_pdf="pdf/")))
 
 
 @require_safe
@@ -122,7 +122,7 @@ def customer_pdf(request, token):
     except customer_links.Ended:
         return _ended()
     except offer_pdf.NoPDF:
-        return _private(HttpResponse(render_to_string("offers/no_pdf.html"), status=503))
+        return _private(HttpResponse(render_to_string("offers/no_pdf.html", {"back": "../"}), status=503))
 
 
 def _read(request, token):
@@ -143,12 +143,13 @@ def _private(response):
     return response
 
 
-def _html(made, *, on_paper):
-    return render_to_string("offers/offer.html", {"offer": made, "on_paper": on_paper})
+def _html(made, *, to_pdf=""):
+    # Relative, so that the token does not stand on the page.
+    return render_to_string("offers/offer.html", {"offer": made, "to_pdf": to_pdf})
 
 
 def _pdf(made):
-    content = offer_pdf.pdf(_html(made, on_paper=True))
+    content = offer_pdf.pdf(_html(made))
     name = made.reference.replace(" ", "-") + ("" if made.is_final else "-internal-draft")
     return HttpResponse(
         content,

@@ -44,7 +44,9 @@ YEAR = {"effective_from": date(2030, 3, 1), "effective_until": date(2031, 2, 28)
 
 
 def html_of(proposal, *, on_paper=False):
-    return render_to_string("offers/offer.html", {"offer": offer.of(proposal), "on_paper": on_paper})
+    return render_to_string(
+        "offers/offer.html", {"offer": offer.of(proposal), "to_pdf": "" if on_paper else "pdf/"}
+    )
 
 
 def words_of(proposal):
@@ -317,7 +319,7 @@ def test_the_customer_and_their_terms_stand_at_the_head(settings):
     )
     words = words_of(approved(by=by, account=account, payment_mode="POSTPAID"))
     assert "Tidemark GmbH Speicherkai 7 20457 Hamburg Offer P-" in words
-    assert "Prepared for Harbor Harbor Europe Kai 1 20457 Hamburg DE Date 10 Jan 2030" in words
+    assert "Prepared for Harbor Harbor Europe Kai 1 20457 Hamburg Germany Date 10 Jan 2030" in words
     assert "Invoices are payable within 14 days." in words
 
 
@@ -476,7 +478,7 @@ def test_the_search_for_leaks_finds_one():
     """A search that finds nothing anywhere would prove nothing above."""
     proposal = approved()
     made = dataclasses.replace(offer.of(proposal), subject=f"A {MARKER} and 7,654,321.00")
-    html = render_to_string("offers/offer.html", {"offer": made, "on_paper": True})
+    html = render_to_string("offers/offer.html", {"offer": made})
     assert leaks(html) == leaks(pdf_text(offer_pdf.pdf(html))) == ["zebra", "7654321"]
 
 

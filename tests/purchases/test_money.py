@@ -28,6 +28,10 @@ MONEY_PATH = [
 
 @pytest.mark.parametrize(
     ("currency", "digits"),
+    "plan_moves.py",
+    "volumes.py",
+    "workings.py",
+    "../proposals/offer_prices.py",
     [("JPY", 0), ("ISK", 0), ("EUR", 2), ("HUF", 2), ("KWD", 3), ("IQD", 3), ("CLF", 4)],
 )
 def test_a_currency_has_the_digits_of_the_standard(currency, digits):
