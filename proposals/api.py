@@ -73,7 +73,9 @@ class LineNoteFields(StrictSerializer):
     text = Text(max_length=500)
 
 
-class AskingForChanges(Refusing):
+class SayingNo(Refusing):
+    """With notes on single lines of the terms, which the author finds there when revising."""
+
     line_notes = LineNoteFields(many=True, required=False, max_length=50)
 
 
@@ -145,17 +147,17 @@ class ProposalViewSet(DealViewSet):
         """Approve it (finance)."""
         return self._decide(services.approve, HashQuestion)
 
-    @extend_schema(request=Refusing, responses={202: ProposalAnswer})
+    @extend_schema(request=SayingNo, responses={202: ProposalAnswer})
     @action(detail=True, methods=["post"])
     def decline(self, request, reference):
         """Decline it (finance)."""
-        return self._decide(services.decline, Refusing)
+        return self._decide(services.decline, SayingNo)
 
-    @extend_schema(request=AskingForChanges, responses={202: ProposalAnswer})
+    @extend_schema(request=SayingNo, responses={202: ProposalAnswer})
     @action(detail=True, methods=["post"], url_path="request-changes")
     def request_changes(self, request, reference):
         """Give it back with notes (finance)."""
-        return self._decide(services.request_changes, AskingForChanges)
+        return self._decide(services.request_changes, SayingNo)
 
     @extend_schema(request=None, responses={201: ProposalAnswer})
     @action(detail=True, methods=["post"])

@@ -40,12 +40,8 @@ class ReadForm(forms.Form):
     content_hash = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-class DeclineForm(ReadForm, ReasonForm):
-    """Refuse for good."""
-
-
-class ChangesForm(ReadForm, ReasonForm):
-    """Give it back, with notes pinned to lines of the terms (G-26)."""
+class NoForm(ReadForm, ReasonForm):
+    """Decline it or give it back, with notes pinned to lines of the terms (G-26, G-27)."""
 
     def __init__(self, *args, lines, **kwargs):
         """:param lines: (name, label) pairs, as `summaries.labels_of_lines` gives them."""

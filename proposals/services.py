@@ -63,6 +63,7 @@ def submit(*, proposal_id, by, at, version=None, batch_id=None):
     :raises WrongStatus: it is not a draft
     :raises Stale: it has moved on since `version`
     :raises Invalid: something is missing or Togai would refuse it
+    :raises PlanMoved: its plan has a newer version than the one seen
     """
     proposal = drafts.locked(Proposal, proposal_id)
     if not drafts.is_author(proposal, by):
@@ -125,10 +126,11 @@ def approve(*, proposal_id, by, at, content_hash, batch_id=None):
 
 
 @transaction.atomic
-def decline(*, proposal_id, by, at, content_hash, reason_code, reason, batch_id=None):
+def decline(*, proposal_id, by, at, content_hash, reason_code, reason, line_notes=(), batch_id=None):
     """
     Refuse a submitted proposal for good and queue DECLINE; a reason code and text are required (G-27).
 
+    :param line_notes: (line, label, text) triples pinned to lines of the terms
     :raises Invalid: no usable reason; otherwise as `approve`
     """
     return _say_no(
@@ -139,6 +141,7 @@ def decline(*, proposal_id, by, at, content_hash, reason_code, reason, batch_id=
         at=at,
         content_hash=content_hash,
         reason=_reason("for_decline", reason_code, reason),
+        line_notes=line_notes,
         batch_id=batch_id,
     )
 
@@ -151,7 +154,7 @@ def request_changes(*, proposal_id, by, at, content_hash, reason_code, reason, l
     :param line_notes: (line, label, text) triples pinned to lines of the terms
     :raises Invalid: no usable reason; otherwise as `approve`
     """
-    proposal = _say_no(
+    return _say_no(
         Status.CHANGES_REQUESTED,
         Verb.REQUEST_CHANGES,
         proposal_id=proposal_id,
@@ -159,15 +162,9 @@ def request_changes(*, proposal_id, by, at, content_hash, reason_code, reason, l
         at=at,
         content_hash=content_hash,
         reason=_reason("for_changes", reason_code, reason),
+        line_notes=line_notes,
         batch_id=batch_id,
     )
-    decision = proposal.decisions.latest("pk")
-    LineNote.objects.bulk_create(
-        LineNote(decision=decision, line=line, label=label, text=text)
-        for line, label, text in line_notes
-        if text
-    )
-    return proposal
 
 
 @transaction.atomic
@@ -284,11 +281,16 @@ def _next_step(proposal, by):
     return step
 
 
-def _say_no(status, verb, *, proposal_id, by, at, content_hash, reason, batch_id):
+def _say_no(status, verb, *, proposal_id, by, at, content_hash, reason, line_notes, batch_id):
     code, text = reason
     proposal = _decidable(proposal_id, by=by, at=at, content_hash=content_hash, status=status)
     step = _next_step(proposal, by)
-    _decide(proposal, verb, by=by, at=at, step=step, code=code, reason=text)
+    decision = _decide(proposal, verb, by=by, at=at, step=step, code=code, reason=text)
+    LineNote.objects.bulk_create(
+        LineNote(decision=decision, line=line, label=label, text=note)
+        for line, label, note in line_notes
+        if note
+    )
     _end_steps(proposal)
     proposal.decided_by, proposal.decided_at = by, at
     _move(proposal, status, verb.value, by=by, at=at, code=code, reason=text, batch_id=batch_id)
@@ -311,7 +313,7 @@ def _reason(purpose, code, text):
 
 
 def _decide(proposal, verb, *, by, at, step=None, code=None, reason=""):
-    Decision.objects.create(
+    return Decision.objects.create(
         proposal=proposal,
         step=step,
         verb=verb,

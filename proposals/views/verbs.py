@@ -166,9 +166,14 @@ def approve(request, proposal):
 @asks
 @on_the_newest
 def decline(request, proposal):
-    """Refuse for good, with a reason."""
+    """Refuse for good, with a reason and, where it helps the next revision, notes on single lines (G-27)."""
     allowed.refuse_early("decline", proposal, request.user)
-    form = forms_verbs.DeclineForm(request.POST or None, purpose="for_decline", initial=_read(proposal))
+    form = forms_verbs.NoForm(
+        request.POST or None,
+        purpose="for_decline",
+        lines=summaries.labels_of_lines(proposal),
+        initial=_read(proposal),
+    )
     if request.method == "POST" and form.is_valid():
         try:
             services.decline(
@@ -178,6 +183,7 @@ def decline(request, proposal):
                 content_hash=form.cleaned_data["content_hash"],
                 reason_code=form.cleaned_data["reason_code"],
                 reason=form.cleaned_data["reason"],
+                line_notes=form.line_notes(),
             )
         except Invalid as invalid:
             form.show(invalid)
@@ -192,7 +198,7 @@ def decline(request, proposal):
 def request_changes(request, proposal):
     """Give it back to its author with a reason and notes on single lines: not a decline (G-26)."""
     allowed.refuse_early("request_changes", proposal, request.user)
-    form = forms_verbs.ChangesForm(
+    form = forms_verbs.NoForm(
         request.POST or None,
         purpose="for_changes",
         lines=summaries.labels_of_lines(proposal),
