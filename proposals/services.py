@@ -12,7 +12,7 @@ from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
 from proposals import policy
 from proposals.models import SHORTEST_REASON, ApprovalStep, Decision, LineNote, Proposal, ReasonCode
 from proposals.outcome import expire_now
-from purchases import drafts
+from purchases import drafts, plan_moves
 from purchases import terms as domain
 from purchases.services import body_for, refuse_own_work
 from togai import deliveries, wire
@@ -52,13 +52,14 @@ def clone(*, proposal_id, by, at, account=None, form_token=None):
 
 
 @transaction.atomic
-def submit(*, proposal_id, by, at, version=None, batch_id=None):
+def submit(*, proposal_id, by, at, version=None, plan_version_seen=None, batch_id=None):
     """
     Freeze a draft, plan who has to approve it, and queue its creation at Togai.
 
     A draft without a validity gets the default one (P-10).
 
     :param version: what the person had read; None for bulk and programs that do not care
+    :param plan_version_seen: the newer version of its plan whose price the person has seen (G-15)
     :raises NotAllowed: only its owner or creator submits
     :raises WrongStatus: it is not a draft
     :raises Stale: it has moved on since `version`
@@ -76,9 +77,10 @@ def submit(*, proposal_id, by, at, version=None, batch_id=None):
     found = drafts.problems(proposal, at=at, complete=True)
     if found:
         raise Invalid(found)
+    told = plan_moves.refuse_unseen(proposal, seen=plan_version_seen)
     proposal.content_hash = drafts.content_hash(proposal)
     proposal.submitted_by, proposal.submitted_at = by, at
-    _move(proposal, Status.SUBMITTED, "submit", by=by, at=at, batch_id=batch_id)
+    _move(proposal, Status.SUBMITTED, "submit", by=by, at=at, batch_id=batch_id, told=told)
     ApprovalStep.objects.bulk_create(
         ApprovalStep(proposal=proposal, order=order, role=stage.role, because=stage.because)
         for order, stage in enumerate(policy.stages(proposal), start=1)
@@ -366,7 +368,7 @@ def _decline_of(previous):
     return None if decline is None or decline.state == Delivery.State.REJECTED else decline
 
 
-def _move(proposal, status, verb, *, by, at, code=None, reason="", batch_id=None):
+def _move(proposal, status, verb, *, by, at, code=None, reason="", batch_id=None, told=None):
     before = proposal.status
     proposal.status = status
     proposal.version += 1
@@ -378,7 +380,8 @@ def _move(proposal, status, verb, *, by, at, code=None, reason="", batch_id=None
         by=by,
         at=at,
         before={"status": before},
-        after={"status": status, "version": proposal.version, "content_hash": proposal.content_hash},
+        after={"status": status, "version": proposal.version, "content_hash": proposal.content_hash}
+        | (told or {}),
         reason=reason,
         reason_code=code.pk if code else "",
         batch_id=batch_id,

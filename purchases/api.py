@@ -270,6 +270,10 @@ class DealEdit(DealFields):
 
 class VersionQuestion(StrictSerializer):
     version = Whole(required=False)
+    plan_version_seen = Whole(
+        required=False,
+        help_text="Where the answer was 409 `plan_moved`: the newer version of the plan that it names.",
+    )
 
 
 class HashQuestion(StrictSerializer):

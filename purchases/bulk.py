@@ -6,7 +6,7 @@ from accounts.bulk import Unchanged, change_of_owner
 from audit.bulk import BulkAction
 from audit.refusals import Invalid, NotAllowed, WrongStatus
 from audit.roles import DECIDES, DRAFTS, Role, has_role
-from purchases import drafts, figures, services
+from purchases import drafts, figures, plan_moves, services
 from purchases.models import PricePlan, Purchase
 from purchases.services import refuse_own_work
 
@@ -121,6 +121,8 @@ class Submit(DealAction):
         found = drafts.problems(self.complete(row, at), at=at, complete=True)
         if found:
             raise Invalid(found)
+        # Nobody looks at a hundred prices at once: such a draft is submitted from its own page (G-15).
+        plan_moves.refuse_unseen(row, seen=None)
         return row.get_status_display(), self.model.Status.SUBMITTED.label
 
     def complete(self, row, at):

@@ -88,6 +88,14 @@ class PricePlan(models.Model):
             details["pricingCycleConfig"] = self.cycle
         return details
 
+    @cached_property
+    def newer(self):
+        """The version that is sold now in the place of this one, with its cards, or None (G-15)."""
+        if self.is_latest:
+            return None
+        offered = PricePlan.objects.offered().filter(togai_id=self.togai_id, version__gt=self.version)
+        return offered.with_cards().first()
+
     def facts(self):
         """The plan as the pure rules and prices read it."""
         return domain.PlanFacts(

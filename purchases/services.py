@@ -11,7 +11,7 @@ from django.db import transaction
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, OwnWork, Stale, WrongStatus
 from audit.roles import DECIDES, has_role
-from purchases import drafts
+from purchases import drafts, plan_moves
 from purchases import terms as domain
 from purchases.models import Purchase
 from togai import deliveries, wire
@@ -56,14 +56,16 @@ def body_for(deal, model):
 
 
 @transaction.atomic
-def submit(*, purchase_id, by, at, version=None, batch_id=None):
+def submit(*, purchase_id, by, at, version=None, plan_version_seen=None, batch_id=None):
     """
     Ask finance to release a purchase; its content is frozen until they answer.
 
+    :param plan_version_seen: the newer version of its plan whose price the person has seen (G-15)
     :raises NotAllowed: only its owner or creator submits
     :raises WrongStatus: it is not a draft
     :raises Stale: it has moved on since `version`
     :raises Invalid: something is missing or Togai would refuse it
+    :raises PlanMoved: its plan has a newer version than the one seen
     """
     purchase = drafts.locked(Purchase, purchase_id)
     if not drafts.is_author(purchase, by):
@@ -74,9 +76,10 @@ def submit(*, purchase_id, by, at, version=None, batch_id=None):
     found = drafts.problems(purchase, at=at, complete=True)
     if found:
         raise Invalid(found)
+    told = plan_moves.refuse_unseen(purchase, seen=plan_version_seen)
     purchase.content_hash = drafts.content_hash(purchase)
     purchase.submitted_by, purchase.submitted_at = by, at
-    return _move(purchase, Status.SUBMITTED, "submit", by=by, at=at, batch_id=batch_id)
+    return _move(purchase, Status.SUBMITTED, "submit", by=by, at=at, batch_id=batch_id, told=told)
 
 
 @transaction.atomic
@@ -202,7 +205,7 @@ def _back_to_draft(purchase, verb, *, by, at, reason, batch_id=None):
     return _move(purchase, Status.DRAFT, verb, by=by, at=at, reason=reason, batch_id=batch_id)
 
 
-def _move(purchase, status, verb, *, by, at, reason="", batch_id=None):
+def _move(purchase, status, verb, *, by, at, reason="", batch_id=None, told=None):
     before = purchase.status
     purchase.status = status
     purchase.version += 1
@@ -214,7 +217,8 @@ def _move(purchase, status, verb, *, by, at, reason="", batch_id=None):
         by=by,
         at=at,
         before={"status": before},
-        after={"status": status, "version": purchase.version, "content_hash": purchase.content_hash},
+        after={"status": status, "version": purchase.version, "content_hash": purchase.content_hash}
+        | (told or {}),
         reason=reason,
         batch_id=batch_id,
     )

@@ -17,10 +17,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from audit.refusals import Invalid, Refusal, Stale
 from proposals import allowed, forms_verbs, policy, reading, services
 from proposals.models import Decision, Proposal
+from proposals.views.editor import PROPOSALS
 from purchases import deal_templates, drafts, money_diff, quotes, summaries
 from purchases import terms as domain
 from purchases.forms_verbs import TemplateForm
+from purchases.plan_moves import PlanMoved, move_of
 from purchases.services import body_for
+from purchases.views import conflicts, editor
 from togai import wire, wording
 from togai.models import Delivery
 
@@ -80,15 +83,22 @@ def refused(request, proposal, refusal):
 @on_the_newest
 def submit(request, proposal):
     """Show who will be asked and what is still missing; POST freezes the draft and sends it on its way."""
-    at = timezone.now()
+    at, status = timezone.now(), 200
     today = drafts.business_day(at)
     if request.method == "POST":
         try:
             services.submit(
-                proposal_id=proposal.pk, by=request.user, at=at, version=_read_version(request.POST)
+                proposal_id=proposal.pk,
+                by=request.user,
+                at=at,
+                version=_read_version(request.POST),
+                plan_version_seen=conflicts.whole(request.POST.get("plan_version_seen")),
             )
         except Invalid as invalid:
             problems = invalid.problems
+        except PlanMoved:
+            # A version came out while they looked: the page comes again and says what it does.
+            problems, status = [], PlanMoved.http_status
         else:
             messages.success(request, f"{proposal.reference} is submitted. Togai hears of it next.")
             return SeeOther(proposal.get_absolute_url())
@@ -114,7 +124,9 @@ def submit(request, proposal):
             ),
             "valid_until": proposal.valid_until or domain.default_validity(today),
             "steps": reading.stages_ahead(policy.stages(proposal)),
+            "move": move_of(proposal),
         },
+        status=status,
     )
 
 

@@ -17,6 +17,8 @@ from audit.answers import SeeOther
 from audit.refusals import Invalid, Refusal, Stale
 from purchases import allowed, drafts, services
 from purchases.forms_verbs import ReasonForm
+from purchases.plan_moves import PlanMoved, move_of
+from purchases.views import conflicts, editor
 from purchases.views.pages import read, summary
 from togai import wire, wording
 from togai.models import Delivery
@@ -48,21 +50,29 @@ def on_a_visible_one(view):
 @on_a_visible_one
 def submit(request, purchase):
     """Show what will be asked of finance and what is still missing; POST freezes the draft."""
-    at = timezone.now()
+    at, status = timezone.now(), 200
     if request.method == "POST":
         try:
             services.submit(
-                purchase_id=purchase.pk, by=request.user, at=at, version=_read_version(request.POST)
+                purchase_id=purchase.pk,
+                by=request.user,
+                at=at,
+                version=_read_version(request.POST),
+                plan_version_seen=conflicts.whole(request.POST.get("plan_version_seen")),
             )
         except Invalid as invalid:
             problems = invalid.problems
+        except PlanMoved:
+            # A version came out while they looked: the page comes again and says what it does.
+            problems, status = [], PlanMoved.http_status
         else:
             messages.success(request, f"{purchase.reference} waits for finance to release it.")
             return SeeOther(purchase.get_absolute_url())
     else:
         allowed.refuse_early("submit", purchase, request.user)
         problems = drafts.problems(purchase, at=at, complete=True)
-    return _ask(request, purchase, "submit", f"Submit {purchase.reference}", problems=problems)
+    title = f"Submit {purchase.reference}"
+    return _ask(request, purchase, "submit", title, problems=problems, move=move_of(purchase), status=status)
 
 
 @asks
@@ -129,9 +139,7 @@ def revise(request, purchase):
 @on_a_visible_one
 def clone(request, purchase):
     """Draft another purchase like this one and go to its editor (G-03)."""
-    made = services.clone(purchase_id=purchase.pk, by=request.user, at=timezone.now())
-    messages.success(request, f"{made.reference} is a draft of yours, with the terms of {purchase}.")
-    return SeeOther(reverse("purchases:edit", args=[made.reference]))
+    return editor.clone(request, purchase)
 
 
 def _with_reason(request, purchase, verb, service, done):
@@ -154,10 +162,13 @@ def _with_reason(request, purchase, verb, service, done):
     return _ask(request, purchase, verb, f"{words} {purchase.reference}", form=form)
 
 
-def _ask(request, purchase, verb, title, *, form=None, problems=(), wire=None):
-    """:param wire: what the button will have sent, a `wording.Wire`; None where it sends nothing"""
-    context = {"verb": verb, "title": title, "form": form, "problems": problems, "wire": wire}
-    return render(request, "purchases/verb.html", summary(purchase) | context)
+def _ask(request, purchase, verb, title, *, form=None, problems=(), wire=None, move=None, status=200):
+    """
+    :param wire: what the button will have sent, a `wording.Wire`; None where it sends nothing
+    :param move: what the newer version of its plan would do, a `plan_moves.Move`; None without one
+    """
+    context = {"verb": verb, "title": title, "form": form, "problems": problems, "wire": wire, "move": move}
+    return render(request, "purchases/verb.html", summary(purchase) | context, status=status)
 
 
 def _read_version(data):

@@ -23,15 +23,15 @@ MONEY_PATH = [
     "crosscheck.py",
     "views/calculator.py",
     "money_diff.py",
+    "plan_moves.py",
+    "volumes.py",
+    "workings.py",
+    "../proposals/offer_prices.py",
 ]
 
 
 @pytest.mark.parametrize(
     ("currency", "digits"),
-    "plan_moves.py",
-    "volumes.py",
-    "workings.py",
-    "../proposals/offer_prices.py",
     [("JPY", 0), ("ISK", 0), ("EUR", 2), ("HUF", 2), ("KWD", 3), ("IQD", 3), ("CLF", 4)],
 )
 def test_a_currency_has_the_digits_of_the_standard(currency, digits):
