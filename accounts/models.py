@@ -23,22 +23,24 @@ class Team(models.Model):
         return self.name
 
 
-def owners_visible_to(user):
+def owners_visible_to(user, owner="owner"):
     """
     Whose work a person may see, as a filter on an `owner` column: everything, a team's, one's own, or nothing
     for somebody without a role.
 
     The one rule of object scope (G-62): accounts, purchases and proposals all start from it.
+
+    :param owner: the way to that column, for rows that hang on a deal
     """
     if not roles_of(user):
         return Q(pk__in=[])
     if has_role(user, *SEES_EVERYTHING):
         return Q()
+    own = Q(**{owner: user})
     if has_role(user, Role.MANAGER):
-        return Q(owner=user) | Q(
-            owner__in=Team.members.through.objects.filter(team__managers=user).values("user_id")
-        )
-    return Q(owner=user)
+        team = Team.members.through.objects.filter(team__managers=user).values("user_id")
+        return own | Q(**{f"{owner}__in": team})
+    return own
 
 
 class AccountQuerySet(models.QuerySet):

@@ -1,8 +1,10 @@
 """What the shell of every page shows: navigation, who is signed in, and how the line to Togai is."""
 
+from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from audit.roles import DECIDES, Role, has_role, role_names
+from proposals import notices
 from togai.models import Delivery, Link
 
 
@@ -11,7 +13,23 @@ def shell(request):
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"nav": [], "togai_outage": None, "role_names": ""}
-    return {"nav": _navigation(request), "togai_outage": _outage(), "role_names": role_names(user)}
+    link, unread = _line_and_unread(user)
+    return {
+        "nav": _navigation(request),
+        "togai_outage": _outage(link),
+        "role_names": role_names(user),
+        "unread": notices.unread_words(unread),
+    }
+
+
+def _line_and_unread(user):
+    """The state of the line and how many notices are unread, in the one query that every page asks."""
+    unread = notices.unread_by(user)
+    link = Link.objects.filter(pk=1).annotate(unread=unread).first()
+    if link is not None:
+        return link, link.unread
+    # Nobody has called Togai yet.
+    return Link(), get_user_model().objects.filter(pk=user.pk).values_list(unread, flat=True).get()
 
 
 def _navigation(request):
@@ -58,9 +76,8 @@ def _item(request, label, name, icon):
     return {"label": label, "url": url, "icon": icon, "current": current}
 
 
-def _outage():
+def _outage(link):
     """Why nothing reaches Togai at the moment, and how much waits; None while all is well."""
-    link = Link.load()
     if link.may_send and link.unreachable_since is None:
         return None
     if link.paused_at:

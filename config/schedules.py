@@ -12,6 +12,8 @@ SCHEDULES = [
     ("Pulls that were asked for", "purchases.tasks.pull", 5),
     ("Twins at Togai", "togai.tasks.sweep", 720),
     ("Validity of proposals", "proposals.tasks.expire_due", 60),
+    ("Warnings before the validity ends", "proposals.tasks.warn_of_expiry", 60),
+    ("Notices by mail", "proposals.tasks.mail_notices", 5),
 ]
 
 

@@ -311,6 +311,26 @@ if TESTING:
     # A message is only a wake-up: tests run the worker's step themselves.
     Q_CLUSTER["testing"] = True
 
+# --- Mail ---
+
+# Where people reach the product, for links in what leaves it.
+_here = f"http://127.0.0.1:{env.int('PORT', default=8000)}"
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", default=f"https://{ALLOWED_HOSTS[0]}" if HTTPS and ALLOWED_HOSTS else _here
+).rstrip("/")
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="Deal Desk <desk@localhost>")
+if env.str("EMAIL_URL", default=""):
+    _mail = env.email_url("EMAIL_URL")
+    globals().update(_mail | {"EMAIL_HOST_PASSWORD": Hidden(_mail["EMAIL_HOST_PASSWORD"] or "")})
+else:
+    # On one machine mails are files to look at: a mail holds names, and the log does not (S-30).
+    EMAIL_BACKEND = f"django.core.mail.backends.{'dummy' if HTTPS else 'filebased'}.EmailBackend"
+    EMAIL_FILE_PATH = str(VAR_DIR / "mail")
+# Without a server on servers, notices stand on their page alone.
+SENDS_MAIL = not EMAIL_BACKEND.endswith("dummy.EmailBackend")
+# A silent mail server keeps the worker from its deliveries no longer than this.
+EMAIL_TIMEOUT = 10
+
 # --- API ---
 
 REST_FRAMEWORK = {
@@ -366,5 +386,6 @@ LOGGING = {
         "django": {"level": "WARNING", "handlers": []},
         "access": {"level": LOG_LEVEL},
         "togai": {"level": LOG_LEVEL},
+        "notices": {"level": LOG_LEVEL},
     },
 }

@@ -8,7 +8,7 @@ from accounts.admin import ByOwner, OwnerQuestions
 from audit.admin import name_of
 from audit.admin_pages import ADMINISTRATORS, Bulk, CarefulForm, DeskModelAdmin, one_of
 from proposals import bulk, listing
-from proposals.models import ApprovalStep, CustomerLink, Decision, LineNote, Proposal, ReasonCode
+from proposals.models import ApprovalStep, CustomerLink, Decision, LineNote, Notice, Proposal, ReasonCode
 from purchases import bulk as deals
 from purchases.admin import DealAdmin, ReadOnlyInline, ReasonQuestions, ValidityQuestions
 from togai import statuses
@@ -161,3 +161,30 @@ class ReasonCodeAdmin(DeskModelAdmin):
         if not allowed or obj is None:
             return allowed
         return not Decision.objects.filter(reason_code=obj).exists()
+
+
+@admin.register(Notice)
+class NoticeAdmin(DeskModelAdmin):
+    """Who was told what, when, and whether a mail was sent."""
+
+    related = ("proposal", "person", "by")
+    list_display = ("proposal", "kind", "to", "created_at", "read_at", "mailed_at")
+    list_filter = (one_of("kind", Notice.Kind.choices),)
+    fields = readonly_fields = (
+        "proposal",
+        "kind",
+        "to",
+        "caused_by",
+        "created_at",
+        "read_at",
+        "mail_due",
+        "mailed_at",
+    )
+
+    @admin.display(description="to")
+    def to(self, notice):
+        return name_of(notice.person)
+
+    @admin.display(description="caused by")
+    def caused_by(self, notice):
+        return name_of(notice.by)

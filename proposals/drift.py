@@ -8,7 +8,7 @@ somebody here (R-06).
 from django.db import transaction
 
 from audit.refusals import NotAllowed, Refusal, WrongStatus
-from proposals import services
+from proposals import notices, services
 from proposals.models import Proposal
 from proposals.outcome import EXPECTED, end_as
 from purchases import drafts, settling
@@ -39,6 +39,7 @@ def accept(*, drift_id, by, at, reason):
     ends = _over_there(proposal, row)
     settling.close(proposal, row, how=How.ACCEPTED, by=by, at=at, reason=reason)
     if ends:
+        notices.recalled(proposal, by=by, at=at)
         end_as(proposal, Status.RECALLED, "recall", by=by, at=at, reason=f"{ends}: {reason.strip()}")
     return proposal
 
@@ -65,6 +66,7 @@ def revise(*, drift_id, by, at, reason, reason_code=""):
     settling.close(proposal, row, how=How.REVISED, by=by, at=at, reason=reason)
     ends = _over_there(proposal, row)
     if ends:
+        notices.recalled(proposal, by=by, at=at)
         end_as(proposal, Status.RECALLED, "recall", by=by, at=at, reason=f"{ends}: {reason.strip()}")
     elif proposal.is_waiting:
         services.recall(proposal_id=proposal.pk, by=by, at=at, reason_code=reason_code, reason=reason)

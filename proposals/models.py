@@ -321,3 +321,57 @@ class CustomerLink(models.Model):
     def is_open(self, at):
         """Whether it opens anything at this moment."""
         return self.revoked_at is None and at < self.expires_at
+
+
+class NoticeQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        """A person's own notices about proposals that they may still see; others do not exist for them."""
+        return self.filter(owners_visible_to(user, "proposal__owner"), person=user)
+
+    def for_listing(self):
+        """With what their words need; the unread first, then the newest."""
+        return self.select_related("proposal__account", "by").order_by("is_read", "-pk")
+
+
+class Notice(models.Model):
+    """Something about one revision that one person should know; written by `proposals.notices` alone."""
+
+    class Kind(models.TextChoices):
+        RECALLED = "RECALLED", "Recalled"
+        EXPIRES_IN_7 = "EXPIRES_IN_7", "Ends within 7 days"
+        EXPIRES_IN_1 = "EXPIRES_IN_1", "Ends within a day"
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices", db_index=False
+    )
+    proposal = models.ForeignKey(Proposal, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=20, choices=Kind)
+    # Who caused it; None for the clock.
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    # Beside the moment, because a list pages by what is never NULL.
+    is_read = models.BooleanField(default=False)
+    read_at = models.DateTimeField(null=True, blank=True)
+    # Whether a mail is still to be tried; `mailed_at` says that one was.
+    mail_due = models.BooleanField(default=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "proposal", "kind"], name="notice_once"),
+            models.CheckConstraint(
+                condition=Q(is_read=True, read_at__isnull=False) | Q(is_read=False, read_at__isnull=True),
+                name="notice_read_at_a_moment",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["person", "is_read", "-id"], name="notice_of_person"),
+            models.Index(fields=["id"], name="notice_mail_due", condition=Q(mail_due=True)),
+        ]
+
+    def __str__(self):
+        return f"{self.proposal}: {self.get_kind_display()}"

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
-from proposals import policy
+from proposals import notices, policy
 from proposals.models import SHORTEST_REASON, ApprovalStep, Decision, LineNote, Proposal, ReasonCode
 from proposals.outcome import expire_now
 from purchases import drafts, plan_moves
@@ -183,6 +183,7 @@ def recall(*, proposal_id, by, at, reason_code, reason, batch_id=None):
         raise NotAllowed("Only its owner or their manager recalls a proposal.")
     _require(proposal, Status.RECALLED)
     code, reason = _reason("for_recall", reason_code, reason)
+    notices.recalled(proposal, by=by, at=at)
     _decide(proposal, Verb.RECALL, by=by, at=at, code=code, reason=reason)
     _end_steps(proposal)
     _move(proposal, Status.RECALLED, "recall", by=by, at=at, code=code, reason=reason, batch_id=batch_id)

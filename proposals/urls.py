@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from proposals.views import approvals, compare, crosscheck, drift, editor, offers, pages, verbs
+from proposals.views import approvals, compare, crosscheck, drift, editor, notices, offers, pages, verbs
 
 
 class Reference:
@@ -51,4 +51,8 @@ urlpatterns = [
     path("offers/<str:token>/", offers.customer_page, name="customer_page"),
     path("offers/<str:token>/pdf/", offers.customer_pdf, name="customer_pdf"),
     path("approvals/", approvals.inbox, name="approvals"),
+    path("notices/", notices.index, name="notices"),
+    path("notices/read/", notices.read_all, name="notices_read"),
+    path("notices/<int:notice>/open/", notices.open_proposal, name="notice_open"),
+    path("notices/<int:notice>/read/", notices.read, name="notice_read"),
 ]

@@ -77,6 +77,7 @@ def pages(desk):
         yield "proposal-edit", f"/proposals/{deals['draft']}/edit/"
     yield "proposal-new", "/proposals/new/"
     yield "approvals", "/approvals/"
+    yield "notices", "/notices/"
     yield "purchases", "/purchases/"
     if purchase:
         yield "purchase", f"/purchases/{purchase}/"

@@ -44,6 +44,7 @@ PAGES = {
         "/plans/",
         "/plans/{plan}/",
         "/plans/{plan}/?cycles=x",
+        "/notices/",
         "/tokens/",
         "/password/",
         "/api/docs/",
@@ -51,6 +52,7 @@ PAGES = {
     "finance": [
         "/",
         "/approvals/",
+        "/notices/",
         "/proposals/{waiting}/",
         "/proposals/{waiting}/decline/",
         "/proposals/{waiting}/request-changes/",

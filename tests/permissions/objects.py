@@ -25,7 +25,7 @@ from audit.models import Denial
 from audit.roles import Role
 from proposals import customer_links
 from proposals import services as proposals
-from proposals.models import Proposal
+from proposals.models import Notice, Proposal
 from purchases import deal_templates
 from purchases import services as purchases
 from purchases.models import Feature, Purchase
@@ -63,13 +63,14 @@ class World:
             self._propose(author)
             self._buy(author)
         self._propose_draft("SX", "wren")
+        self.notices = self._tell()
         self._deliver()
         self.template = self._keep()
         self.differences = {}
         self._differ()
-        self._run()
         self.links, self.tokens = {}, {}
         self._hand_out()
+        self._run()
         self.token_of_rep = AuthToken.objects.filter(user=self.user("SO")).get()
         self._forms = {}
 
@@ -130,23 +131,25 @@ class World:
         name, route = cell.name, matrix.routes()[cell.name]
         if name.startswith("admin:"):
             return self._admin_keys(cell, route)
+        if "notice>" in route:
+            return {"notice": self.notices["FA" if cell.caller == "FA" else "SO"].pk}
         if "number>" in route:
             deal = self.deal(cell)
             keys = {"number": deal.reference}
             if "drift>" in route:
                 keys["drift"] = self.differences[deal._meta.label, deal.pk].pk
+            if "link>" in route:
+                keys["link"] = self.links[deal.pk].pk
             return keys | ({"revision": deal.revision} if "revision>" in route else {})
         if "reference>" in route:
             return {"reference": self.deal(cell).reference}
-            if "link>" in route:
-                keys["link"] = self.links[deal.pk].pk
         if "delivery_id" in route:
             return {"delivery_id": self.deliveries[cell.thing].pk}
+        if "token>" in route:
+            return {"token": self.tokens[cell.thing]}
         if "digest" in route:
             return {"digest": self.token_of_rep.digest}
         if "plan" in name:
-        if "token>" in route:
-            return {"token": self.tokens[cell.thing]}
             return {"togai_id": self.plan.togai_id} if "togai_id" in route else {}
         keys = {"togai_id": self.accounts["SO"].togai_id} if "togai_id" in route else {}
         return keys | ({"part": "wallet"} if "part>" in route else {})
@@ -251,6 +254,9 @@ class World:
         kind = cell.name.partition(":")[0]
         return self.form(f"/{kind}/new/?account={self.accounts['SO'].togai_id}", reader="AD")
 
+    def _notices_read_given(self, cell):
+        return {"newest": max(notice.pk for notice in self.notices.values())}
+
     def _accept_theirs_given(self, cell):
         return {"reason": REASON}
 
@@ -286,6 +292,9 @@ class World:
 
     _drop_given = _confirm_given
 
+    def _make_link_given(self, cell):
+        return {"days": 30}
+
     def _tokens_given(self, cell):
         return {"days": 1, "password": PASSWORD}
 
@@ -293,9 +302,6 @@ class World:
         return {"username": self.user("SO").username, "password": PASSWORD}
 
     def _password_change_given(self, cell):
-    def _make_link_given(self, cell):
-        return {"days": 30}
-
         new = "a longer horse, a better battery"
         return {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
 
@@ -402,6 +408,20 @@ class World:
         for word, purchase in made.items():
             self.deals["purchase", word, author] = Purchase.objects.get(pk=purchase.pk)
 
+    def _tell(self):
+        """One notice for each person, about the newest proposal that they may see; by caller."""
+        return {
+            name: Notice.objects.create(
+                person=caller.user,
+                proposal=Proposal.objects.visible_to(caller.user).live().latest("pk"),
+                kind=Notice.Kind.RECALLED,
+                by=self.user("SO"),
+                created_at=self.at,
+            )
+            for name, caller in self.callers.items()
+            if caller.user and not caller.token
+        }
+
     def _deliver(self):
         later = self.at + timedelta(hours=1)
         states = {
@@ -444,6 +464,15 @@ class World:
             if word != "returned":
                 type(deal).objects.filter(pk=deal.pk).update(togai_problem=f"It differs. {HOSTILE}")
 
+    def _hand_out(self):
+        """Links for the customer: one that works to each approved proposal, and one that was revoked."""
+        for author in ("FA", "SO"):
+            approved = self.deals["proposal", "approved", author]
+            make = {"proposal_id": approved.pk, "by": self.user(author), "at": self.at}
+            self.links[approved.pk], self.tokens["open"] = customer_links.make(**make)
+        revoked, self.tokens["ended"] = customer_links.make(**make)
+        customer_links.revoke(link_id=revoked.pk, by=self.user("SO"), at=self.at)
+
     def _keep(self):
         """A template, which everybody who drafts may read: nothing of the owner's is in it but the terms."""
         return deal_templates.save_from(
@@ -465,15 +494,6 @@ class World:
             state=PullRun.State.STOPPED,
             asked_by=self.user("SU"),
             asked_at=self.at,
-    def _hand_out(self):
-        """Links for the customer: one that works to each approved proposal, and one that was revoked."""
-        for author in ("FA", "SO"):
-            approved = self.deals["proposal", "approved", author]
-            make = {"proposal_id": approved.pk, "by": self.user(author), "at": self.at}
-            self.links[approved.pk], self.tokens["open"] = customer_links.make(**make)
-        revoked, self.tokens["ended"] = customer_links.make(**make)
-        customer_links.revoke(link_id=revoked.pk, by=self.user("SO"), at=self.at)
-
             started_at=self.at,
             moved_at=self.at,
             ended_at=self.at,

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, connections
 
 from audit.refusals import Refusal, WrongStatus
 from proposals import services
-from proposals.models import Decision, Proposal
+from proposals.models import Decision, Notice, Proposal
 from purchases import drafts
 from tests.factories import NOON, AccountFactory, PricePlanFactory, draft, finance, rep, submitted
 from togai import deliveries
@@ -178,7 +178,7 @@ def test_without_the_lock_the_constraint_still_lets_one_decision_leave(race_of_d
 
 
 def test_a_recall_racing_approvals_has_one_winner(at_once):
-    """G-25: whoever wins, Togai hears one word about it."""
+    """G-25: whoever wins, Togai hears one word about it, and of a recall those who were about to decide."""
     proposal = submitted()
     owner = proposal.owner
     racers = [_approving(proposal, finance()) for _ in range(THREADS // 2)]
@@ -193,6 +193,8 @@ def test_a_recall_racing_approvals_has_one_winner(at_once):
     approved = winners[0] < THREADS // 2
     assert status == (Proposal.Status.APPROVED if approved else Proposal.Status.RECALLED)
     assert (decisions, told) == (1, ["APPROVE" if approved else "DECLINE"])
+    notices = at_once.look(lambda: Notice.objects.filter(proposal=proposal).count())
+    assert notices == (0 if approved else THREADS // 2)
 
 
 def test_twenty_submits_make_one_proposal_at_togai(at_once):
