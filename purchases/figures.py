@@ -67,6 +67,32 @@ def share(value, *, sign=False):
     return f"{before}{shown:,} %"
 
 
+def discount(value):
+    """
+    As `share`, but never as a limit that it is not: 20.04 % is not "20.0 %" (P-26).
+
+    Limits are whole or half per cents. Where one digit would show one of them, as many follow as it takes to
+    tell the two apart; beyond six of them words do.
+    """
+    if value is None:
+        return None
+    exact = abs(Fraction(value) * 100)
+    shown = _rounded(exact, 1)
+    if shown == exact or shown * 2 % 1:
+        return share(value)
+    sign = MINUS if value < 0 else ""
+    for digits in range(2, 7):
+        closer = _rounded(exact, digits)
+        if closer != shown:
+            return f"{sign}{closer:,} %"
+    return f"{sign}just {'over' if exact > shown else 'under'} {shown:,} %"
+
+
+def _rounded(exact, digits):
+    """What is not negative, rounded half up."""
+    return Decimal(int(exact * 10**digits * 2 + 1) // 2).scaleb(-digits)
+
+
 def change(before, after):
     """
     How an amount moved, for partials/change.html: a kind and, where a share makes sense, its text.

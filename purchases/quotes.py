@@ -34,6 +34,11 @@ class Quote:
     comparison: pricing.Comparison
 
     @property
+    def is_changed(self):
+        """Whether something was agreed that the plan does not say."""
+        return self.plan is not self.proposal
+
+    @property
     def headline(self):
         return Headline.of(self.proposal)
 

@@ -11,6 +11,7 @@ from audit.roles import DRAFTS, has_role
 from proposals import allowed, listing, policy, reading, timeline
 from proposals.views import offers as customers
 from purchases import crosscheck, money_diff, quotes, summaries
+from purchases.volumes import volumes_page
 from togai import services as operators
 from togai import wording
 
@@ -86,10 +87,11 @@ def _context(request, proposal, revisions, moving):
         "offers": offers,
         "approval": "approve" in offers and wording.decision_to_be_sent(proposal.togai_id, "APPROVE"),
         "money": summaries.money_page(proposal, quote),
-        "diff": quote and money_diff.between(quote.plan, quote.proposal),
         "check_url": reverse("proposals:check", args=[proposal.reference])
         if proposal.is_live and crosscheck.is_offered(proposal, user)
         else "",
+        "diff": quote and money_diff.between(quote.plan, quote.proposal),
+        "curves": volumes_page(proposal, _before(proposal, revisions)),
         "sentence": summaries.sentence_of(proposal),
         "facts": summaries.facts_of(proposal),
         "cards": reading.changed_cards(proposal),
@@ -113,6 +115,10 @@ def _context(request, proposal, revisions, moving):
         if proposal.is_live
         else proposal.get_absolute_url(),
     }
+
+
+def _before(proposal, revisions):
+    return next((one for one in revisions if one.revision == proposal.revision - 1), None)
 
 
 def _at_words(at):

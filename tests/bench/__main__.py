@@ -1,5 +1,6 @@
 """
-What the list of proposals costs, beside Django's own admin on the same rows: `make bench`.
+What the list of proposals costs, beside Django's own admin on the same rows: `make bench`. After it, what the
+estimate costs after a keystroke (`keystroke`).
 
 Everything runs in one process through the real WSGI handler, in rounds: one round asks for every page once at
 every size, in another order each time, and ratios are taken inside a round. So a busy machine blurs the
@@ -61,7 +62,7 @@ class Desk:
         self.cookies, self.places = {}, {}
         for role, username in USERNAMES.items():
             user = User.objects.get(username=username)
-            self.cookies[role] = _signed_in(user)
+            self.cookies[role] = signed_in(user)
             mine = Proposal.objects.visible_to(user).live().order_by("-pk").values_list("pk", flat=True)
             # Nine tenths down: as deep as anybody goes, with a full page still ahead.
             self.places[role] = {"deep": mine[int(mine.count() * 0.9) - 60], "last": rows // 50 - 1}
@@ -75,7 +76,7 @@ class Desk:
         return (STOCK + case.stock if stock else case.url).format(**self.places[case.who])
 
 
-def _signed_in(user):
+def signed_in(user):
     from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.sessions.backends.db import SessionStore
@@ -88,12 +89,19 @@ def _signed_in(user):
     return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
 
 
-def ask(application, url, cookie):
-    """One request through the WSGI application. Returns the whole body; raises when it is not a 200."""
+def ask(application, url, cookie, *, body=None):
+    """
+    One request through the WSGI application: a GET, or a POST of a form with this body.
+
+    :returns: the whole answer
+    :raises SystemExit: when it is not a 200
+    """
     path, _, query = url.partition("?")
     said = []
     environ = {
-        "REQUEST_METHOD": "GET",
+        "REQUEST_METHOD": "GET" if body is None else "POST",
+        "CONTENT_TYPE": "" if body is None else "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(len(body or b"")),
         "PATH_INFO": path,
         "QUERY_STRING": query,
         "SERVER_NAME": "127.0.0.1",
@@ -104,18 +112,18 @@ def ask(application, url, cookie):
         "REMOTE_ADDR": "127.0.0.1",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(),
+        "wsgi.input": io.BytesIO(body or b""),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
     response = application(environ, lambda status, headers: said.append(status))
-    body = b"".join(response)
+    answer = b"".join(response)
     response.close()
     if not said[0].startswith("200"):
         raise SystemExit(f"bench: {url} answered {said[0]}")
-    return body
+    return answer
 
 
 def queries_of(application, url, cookie):
@@ -193,11 +201,13 @@ def main():
     settings.TEMPLATES = [*settings.TEMPLATES, plain | {"OPTIONS": _without_ours(settings.TEMPLATES[0])}]
     django.setup()
 
+    from django.contrib.auth.models import User
     from django.core.management import call_command
-    from django.core.wsgi import get_wsgi_application
+
+    from config.wsgi import application
+    from tests.bench import keystroke
 
     call_command("assets")
-    application = get_wsgi_application()
     say(f"Django {django.get_version()}, Python {sys.version.split()[0]}, {rounds} rounds")
     desks = [Desk(rows) for rows in sizes]
     queries = {}
@@ -211,6 +221,10 @@ def main():
                 application, desk.url(case, stock=False), desk.cookies[case.who]
             )
     goals, short = report(measure(application, desks, rounds), queries, sizes)
+    desks[0].use()
+    user = User.objects.get(username=USERNAMES["rep"])
+    more, missed = keystroke.report(application, ask, user, desks[0].cookies["rep"], say)
+    goals, short = goals + more, short + missed
     say(f"\nbench: {goals} goals, {short} short")
     return 1 if short else 0
 

@@ -61,6 +61,31 @@ def test_a_share_never_hides_in_its_rounding(value, text):
     assert figures.share(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Fraction(1, 8), "12.5 %"),
+        (Fraction(1, 3), "33.3 %"),
+        (Fraction(1, 5), "20.0 %"),
+        (Fraction(2004, 10000), "20.04 %"),
+        (Fraction(1996, 10000), "19.96 %"),
+        (Fraction(200001, 10**6), "20.0001 %"),
+        (Fraction(20, 100) + Fraction(1, 10**12), "just over 20.0 %"),
+        (Fraction(20, 100) - Fraction(1, 10**12), "just under 20.0 %"),
+        (Fraction(12504, 100000), "12.504 %"),
+        (Fraction(4, 10000), "0.04 %"),
+        (Fraction(-1004, 10000), "−10.04 %"),
+        (Fraction(9999, 10000), "99.99 %"),
+        (Fraction(1), "100.0 %"),
+        (Fraction(0), "0.0 %"),
+        (None, None),
+    ],
+)
+def test_a_discount_never_shows_a_limit_that_it_is_not(value, text):
+    """P-26: one digit, but 20.04 is not shown as 20.0, nor 9.96 as 10.0."""
+    assert figures.discount(value) == text
+
+
 def test_a_change_says_which_way_and_how_much():
     assert figures.change(D("500"), D("450")) == ("lower", "−10.0 %")
     assert figures.change(D("400"), D("410")) == ("higher", "+2.5 %")

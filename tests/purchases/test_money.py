@@ -19,7 +19,12 @@ MONEY_PATH = [
     "overrides.py",
     "terms.py",
     *(f"pricing/{name}" for name in ("__init__.py", "slabs.py", "lines.py", "estimates.py", "comparison.py")),
+    *(
+        f"pricing/{name}"
+        for name in ("rhythms.py", "invoices.py", "stretches.py", "walks.py", "standings.py")
+    ),
     "pricing/curves.py",
+    "charts.py",
     "crosscheck.py",
     "views/calculator.py",
     "money_diff.py",
