@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from accounts import bulk, search
 from accounts.forms import people_who_draft
-from accounts.models import Account, PullProgress, PullRun, Team
+from accounts.models import Account, Customer, PullProgress, PullRun, Team
 from accounts.services import LONGEST_NET_TERM, may_edit
 from audit.admin import name_of
 from audit.admin_pages import (
@@ -210,6 +210,16 @@ class TeamAdmin(DeskModelAdmin):
     @admin.display(description="members")
     def people(self, team):
         return ", ".join(name_of(person) for person in team.members.all()) or "nobody"
+
+
+@admin.register(Customer)
+class CustomerAdmin(DeskModelAdmin):
+    """Customers as pulled."""
+
+    ordering = ("togai_id",)
+    search_fields = ("=togai_id",)
+    list_display = ("togai_id", "name", "pulled_at")
+    fields = readonly_fields = ("togai_id", "name", "pulled_at")
 
 
 @admin.register(PullProgress)

@@ -112,6 +112,17 @@ def search_text_of(account):
     return "\n".join(part for part in parts if part).lower()
 
 
+class Customer(models.Model):
+    """Whom accounts belong to at Togai, by the name that its accounts show; written by the pull alone."""
+
+    togai_id = models.CharField("customer id", max_length=255, primary_key=True)
+    name = models.CharField(max_length=255, blank=True)
+    pulled_at = models.DateTimeField()
+
+    def __str__(self):
+        return self.name or self.togai_id
+
+
 class PullProgress(models.Model):
     """How far an interrupted pull of a long list came; the row is gone once the list was read to its end."""
 

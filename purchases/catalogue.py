@@ -15,7 +15,7 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import Account, PullProgress, search_text_of
+from accounts.models import Account, Customer, PullProgress, search_text_of
 from accounts.outcome import facts_of, take_over
 from purchases.models import Feature, PricePlan, RateCard
 from togai import errors
@@ -28,6 +28,8 @@ TRIES = 5
 PLANS_A_PAGE = 10
 # Somebody hears of a list that is read in one go every so many rows.
 TOLD_EVERY = 200
+# A pull that keeps its place in more than one list.
+PLACES = {"accounts": ("customers", "accounts")}
 # Where a stored card keeps the id of what it bills; the commitment bills nothing.
 _BILLABLE_KEYS = ("id", "featureId", "usageMeterId")
 
@@ -82,13 +84,14 @@ class Pull:
         self.enough = enough
         self.batch_id = uuid.uuid4()
 
-    def _page_by_page(self, name, label, read, store, tally, *, restart):
+    def _page_by_page(self, name, label, read, store, tally, *, restart, told=None):
         """
         Read a list page by page, going on where an interrupted pull stopped.
 
         :param read: reads the page behind a token
         :param store: keeps a page and, with `_keep_place`, where the next pull goes on
         :param restart: begin with the first page all the same
+        :param told: the tally that is told of after each page, where it is not `tally`
         """
         if restart:
             PullProgress.objects.filter(name=name).delete()
@@ -108,7 +111,7 @@ class Pull:
             tally.pages += 1
             over = page.next_token is None or not (page.rows or page.unreadable)
             store(page, asked_at=asked_at, over=over)
-            self.tell(label, tally)
+            self.tell(label, told or tally)
             if over:
                 return tally
             if page.next_token in seen:
@@ -121,12 +124,16 @@ class Pull:
                 raise HalfWay
 
     def _saved_token(self, name, tally):
-        progress = PullProgress.objects.filter(name=name, saved_at__gte=self.clock() - TOKEN_HOLDS).first()
+        progress = self._place(name)
         if progress is None:
             tally.read = 0
             return None
         tally.read = progress.read
         return progress.next_token
+
+    def _place(self, name):
+        """Where a pull was interrupted, if that is not too long ago."""
+        return PullProgress.objects.filter(name=name, saved_at__gte=self.clock() - TOKEN_HOLDS).first()
 
     def _keep_place(self, name, page, tally, *, over):
         if over:
@@ -141,30 +148,59 @@ class Pull:
 
     def accounts(self, *, restart=False, tally=None):
         """
-        Every account, page by page, going on where an interrupted pull stopped.
+        Every customer and then every account, page by page, going on where an interrupted pull stopped.
 
         :param restart: begin with the first page all the same
         :param tally: counts on in it
         """
         tally = tally or Tally()
-        customers = self._customer_names(tally)
+        # An account shows its customer's name: who is among the accounts has read all customers.
+        if restart or self._place("accounts") is None:
+            self._customers(tally, restart=restart)
 
         def store(page, *, asked_at, over):
             tally.skipped += [f"An account: {error}" for error in page.unreadable]
-            self._store_accounts(page, customers, tally, asked_at=asked_at, over=over)
+            self._store_accounts(page, tally, asked_at=asked_at, over=over)
 
         read = self.gateway.page_of_accounts
         return self._page_by_page("accounts", "Accounts", read, store, tally, restart=restart)
 
-    def _customer_names(self, tally):
-        read = partial(self._read_all, "Accounts", tally)
-        rows, unreadable = self._patiently(read, self.gateway.list_customers)
-        tally.skipped += [f"A customer: {error}" for error in unreadable]
-        return {row.id: row.name or "" for row in rows}
+    def _customers(self, tally, *, restart):
+        """Every customer; told of, and its problems kept, as part of the accounts."""
+        own = Tally()
+
+        def store(page, *, asked_at, over):
+            tally.skipped += [f"A customer: {error}" for error in page.unreadable]
+            self._store_customers(page, own, tally, over=over)
+
+        read = self.gateway.page_of_customers
+        self._page_by_page("customers", "Accounts", read, store, own, restart=restart, told=tally)
 
     @transaction.atomic
-    def _store_accounts(self, page, customers, tally, *, asked_at, over):
+    def _store_customers(self, page, own, tally, *, over):
+        longest, now, rows = Customer._meta.get_field("togai_id").max_length, self.clock(), {}
+        for row in page.rows:
+            if len(row.id) > longest:
+                tally.skipped.append(f"Customer {row.id[:50]}: Its id is longer than {longest} characters.")
+                continue
+            rows[row.id] = Customer(togai_id=row.id, name=(row.name or "")[:255], pulled_at=now)
+        Customer.objects.bulk_create(
+            rows.values(),
+            update_conflicts=True,
+            unique_fields=["togai_id"],
+            update_fields=["name", "pulled_at"],
+        )
+        own.read += len(page.rows)
+        self._keep_place("customers", page, own, over=over)
+
+    @transaction.atomic
+    def _store_accounts(self, page, tally, *, asked_at, over):
         rows = {row.id: row for row in page.rows}
+        customers = dict(
+            Customer.objects.filter(pk__in={row.customer_id or "" for row in page.rows}).values_list(
+                "pk", "name"
+            )
+        )
         tally.read += len(rows)
         known = {
             account.togai_id: account
@@ -203,7 +239,7 @@ class Pull:
         facts = facts_of(row)
         name = customers.get(facts.get("customer_id"))
         # A customer that could not be read keeps the name that the account already shows.
-        return facts if name is None else facts | {"customer_name": name[:255]}
+        return facts if name is None else facts | {"customer_name": name}
 
     # --- catalogue ---
 

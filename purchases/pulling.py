@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.models import PullProgress, PullRun
 from audit import services as audit
 from audit.refusals import WrongStatus
-from purchases.catalogue import TOKEN_HOLDS, HalfWay, Pull, Tally
+from purchases.catalogue import PLACES, TOKEN_HOLDS, HalfWay, Pull, Tally
 from togai import errors, line
 from togai.models import Link
 from togai.services import require_operator
@@ -175,7 +175,7 @@ def _claim(run, *, at):
     if not taken:
         return False
     if run.anew and run.state == State.WAITING:
-        PullProgress.objects.filter(name=run.name).delete()
+        PullProgress.objects.filter(name__in=PLACES.get(run.name, (run.name,))).delete()
     run.refresh_from_db()
     log.info("pull.started", extra={"list": run.name})
     return True

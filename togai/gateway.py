@@ -459,6 +459,10 @@ class Gateway:
         """One page of accounts, for a pull that can go on where it stopped. :raises TogaiError:"""
         return self._page(wire.RemoteAccount, ("accounts",), next_token, {"pageSize": str(page_size)})
 
+    def page_of_customers(self, next_token: str | None = None, page_size: int = 100) -> Page:
+        """One page of customers, for a pull that can go on where it stopped. :raises TogaiError:"""
+        return self._page(wire.RemoteCustomer, ("customers",), next_token, {"pageSize": str(page_size)})
+
     def page_of_price_plans(self, next_token: str | None = None, page_size: int = 100) -> Page:
         """One page of price plans, for a pull that can go on where it stopped. :raises TogaiError:"""
         return self._page(wire.RemotePlan, ("v2", "price_plans"), next_token, {"pageSize": str(page_size)})

@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_q.models import Failure, Schedule
 from knox.models import AuthToken
 
-from accounts.models import Account, PullProgress, PullRun
+from accounts.models import Account, Customer, PullProgress, PullRun
 from audit.models import Denial
 from audit.roles import Role
 from proposals import customer_links
@@ -488,6 +488,7 @@ class World:
         Feature.objects.create(
             togai_id="feature.calls", name=HOSTILE, display_name=HOSTILE, pulled_at=self.at
         )
+        Customer.objects.create(togai_id="k-1", name=HOSTILE, pulled_at=self.at)
         PullProgress.objects.create(name="accounts", next_token=HOSTILE, read=7, saved_at=self.at)
         PullRun.objects.create(
             name=PullRun.Name.ACCOUNTS,

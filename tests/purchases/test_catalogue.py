@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from responses import matchers
 
-from accounts.models import Account, PullProgress
+from accounts.models import Account, Customer, PullProgress
 from accounts.search import matching
 from audit.models import Event
 from purchases.catalogue import Pull
@@ -206,6 +206,23 @@ def test_a_pull_goes_on_where_it_was_interrupted(pull, togai, slept):
     lists(togai, "/accounts", ACME | {"id": "second"}, after="two")
     assert pull.accounts().read == 2
     assert (Account.objects.count(), PullProgress.objects.count()) == (2, 0)
+
+
+def test_a_customer_of_an_impossible_id_is_told_of_and_hides_no_other(pull, togai):
+    """R-04: what no column holds is skipped aloud."""
+    lists(togai, "/customers", {"id": "x" * 256, "name": "Long"}, {"id": "acme", "name": "n" * 300})
+    lists(togai, "/accounts", ACME)
+    assert pull.accounts().skipped == [f"Customer {'x' * 50}: Its id is longer than 255 characters."]
+    assert Account.objects.get().customer_name == "n" * 255
+
+
+def test_a_customer_that_cannot_be_read_today_keeps_its_name(pull, togai):
+    """Names of an earlier pull stay; an account that is new today shows them, too."""
+    Customer.objects.create(togai_id="acme", name="Acme", pulled_at=NOON)
+    lists(togai, "/customers", {"name": "without an id"})
+    lists(togai, "/accounts", ACME)
+    assert len(pull.accounts().skipped) == 1
+    assert Account.objects.get().customer_name == "Acme"
 
 
 def test_a_token_that_togai_no_longer_takes_starts_the_pull_again(pull, togai):

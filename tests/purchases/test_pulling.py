@@ -189,6 +189,42 @@ def test_a_long_pull_makes_room_for_deliveries_and_goes_on(work, clock, togai):
     assert asked_for(togai) == [None, "1", "2"]
 
 
+def test_customers_are_read_page_by_page_and_no_page_twice(clock, togai):
+    """A hundred thousand customers are many turns; each goes on behind the one before."""
+    ask()
+    for after, token in ((None, "c1"), ("c1", "c2"), ("c2", None)):
+        customer = {"id": f"customer-{after}", "name": f"Acme {after}"}
+        lists(togai, "/customers", customer, token=token, after=after)
+    lists(togai, "/accounts", ACME | {"customerId": "customer-c1"}, token="1")
+    lists(togai, "/accounts", ACME | {"id": "second", "customerId": "customer-c2"}, after="1")
+    ends = pulling.SLICE_SECONDS + 1
+    ticking = iter(range(0, 1000 * ends, ends))
+    gateway = Gateway(base_url=BASE, token=Secret("canary"))
+    turns = 1
+    while pulling.work(gateway=gateway, clock=clock, ticks=lambda: next(ticking)):
+        turns += 1
+        assert PullRun.objects.get().state == "RUNNING"
+    asked = [urlsplit(call.request.url) for call in togai.calls]
+    told = [(url.path, parse_qs(url.query).get("nextToken", [None])[0]) for url in asked]
+    customers = [("/customers", None), ("/customers", "c1"), ("/customers", "c2")]
+    assert (turns, told) == (4, [*customers, ("/accounts", None), ("/accounts", "1")])
+    named = dict(Account.objects.values_list("togai_id", "customer_name"))
+    assert named == {"acme-eu": "Acme c1", "second": "Acme c2"}
+    run = PullRun.objects.get()
+    assert (run.state, run.read, run.pages, PullProgress.objects.exists()) == ("DONE", 2, 2, False)
+
+
+@pytest.mark.parametrize("place", ["customers", "accounts"])
+def test_a_pull_that_begins_anew_forgets_both_of_its_places(work, togai, place):
+    """Whoever starts over reads customers from the first on, too."""
+    PullProgress.objects.create(name=place, next_token="9", read=900, saved_at=NOON)
+    ask(anew=True)
+    pages(togai, "one")
+    work()
+    assert all("nextToken" not in call.request.url for call in togai.calls)
+    assert (PullRun.objects.get().read, PullProgress.objects.exists()) == (1, False)
+
+
 def test_a_pull_that_was_killed_goes_on_where_it_stopped(work, clock, togai):
     """A process that is killed writes nothing: its row is taken up when it has been silent for a while."""
     ask()
