@@ -22,6 +22,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.views.decorators.http import require_safe
 from django_q.models import Schedule, Task
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from accounts.models import Account, PullProgress
 from audit.roles import Role, has_role
@@ -130,15 +132,32 @@ def report(*, at):
 
 
 @require_safe
-def health(request, *, as_json=False):
-    """The page of operators; JSON for monitors that ask for it. 503 when something is broken."""
-    if not has_role(request.user, Role.ADMINISTRATOR):
-        raise PermissionDenied("How the product is, is for administrators.")
-    seen = report(at=timezone.now())
-    if as_json or request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+def health(request):
+    """The page of operators; JSON where that is preferred. 503 when something is broken."""
+    seen = _report_for(request.user)
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         return JsonResponse(seen.plain(), status=seen.http_status)
     context = {"report": seen, "release": settings.RELEASE}
     return render(request, "health.html", context, status=seen.http_status)
+
+
+class HealthForPrograms(APIView):
+    """The same for monitors, with an administrator's API token; a stranger gets 401 in JSON."""
+
+    http_method_names = ("get", "head")
+    # It is no part of the API of deals.
+    schema = None
+
+    def get(self, request):
+        """How everything is now; 503 when something is broken."""
+        seen = _report_for(request.user)
+        return Response(seen.plain(), status=seen.http_status)
+
+
+def _report_for(user):
+    if not has_role(user, Role.ADMINISTRATOR):
+        raise PermissionDenied("How the product is, is for administrators.")
+    return report(at=timezone.now())
 
 
 def health_without_a_database(get_response):

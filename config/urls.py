@@ -17,7 +17,7 @@ urlpatterns = [
     path("tokens/<str:digest>/revoke/", tokens.revoke, name="token_revoke"),
     path("healthz", views.healthz, name="healthz"),
     path("health/", health.health, name="health"),
-    path("health.json", health.health, {"as_json": True}, name="health_json"),
+    path("health.json", health.HealthForPrograms.as_view(), name="health_json"),
     path("", include("proposals.urls")),
     path("", include("purchases.urls")),
     path("", include("accounts.urls")),

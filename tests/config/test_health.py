@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 from django_q.models import Failure, Schedule, Success
+from knox.models import AuthToken
 
 from accounts.models import PullProgress
 from config import checks, health
@@ -301,12 +302,37 @@ def test_togais_clock_is_compared_with_ours(well, seconds, words):
 # --- who is told, and how ---
 
 
-@pytest.mark.parametrize("path", health.PATHS)
-def test_only_administrators_are_told(client, path):
+def test_only_administrators_are_told(client):
     """S-01: a stranger is sent to the sign-in page, everybody else is refused."""
-    assert client.get(path)["Location"].startswith("/login/?next=")
+    assert client.get("/health/")["Location"].startswith("/login/?next=")
     client.force_login(rep())
-    assert client.get(path).status_code == 403
+    assert client.get("/health/").status_code == 403
+
+
+def bearing(user, **lifetime):
+    return {"Authorization": f"Bearer {AuthToken.objects.create(user, **lifetime)[1]}"}
+
+
+def test_a_monitor_asks_with_a_token_of_an_administrator(client):
+    """S-18: no session, no page to sign in at; it hears the state and its code."""
+    Schedule.objects.filter(func=tasks.NAME).update(next_run=timezone.now() - timedelta(hours=1))
+    with_token = bearing(administrator())
+    answer = client.get("/health.json", headers=with_token)
+    assert (answer.status_code, answer["Content-Type"]) == (503, "application/json")
+    assert answer.json()["state"] == health.BROKEN
+    worked(timezone.now())
+    assert client.get("/health.json", headers=with_token).status_code == 200
+
+
+def test_a_monitor_without_the_right_hears_so_in_json(client):
+    """S-01, S-18: 401 for a stranger, a guess, and a token that has ended; 403 for anybody else's."""
+    ended = bearing(administrator(), expiry=timedelta(seconds=-1))
+    strangers = [{}, {"Authorization": "Bearer desk_guessed"}, ended]
+    answers = [client.get("/health.json", headers=headers) for headers in strangers]
+    answers.append(client.get("/health.json", headers=bearing(rep())))
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 403]
+    assert {answer["Content-Type"] for answer in answers} == {"application/json"}
+    assert all(set(answer.json()) == {"detail"} for answer in answers)
 
 
 def test_monitors_get_json_by_address_or_by_asking(client, well):

@@ -22,6 +22,8 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 DONE = ("201", "202", "303")
 # A POST that shows something and stores it at once: what is shown is shown once.
 SHOWN_ONCE = ("proposals:make_link", "tokens", "admin:auth_user_add", "admin:auth_user_password")
+# What a program may ask for; to all other pages it is a stranger.
+FOR_PROGRAMS = ("api:", "health_json")
 # What a customer reads is counted (P-30); whoever is signed in is none.
 COUNTED = ("proposals:customer_page", "proposals:customer_pdf")
 # Here 303 only leads elsewhere.
@@ -62,7 +64,7 @@ def on_record(answer):
 
 def signed_in(cell):
     """Whether somebody asks; to pages a program is a stranger."""
-    return cell.caller != "AN" and (cell.name.startswith("api:") or cell.caller not in ("TK", "TF"))
+    return cell.caller != "AN" and (cell.name.startswith(FOR_PROGRAMS) or cell.caller not in ("TK", "TF"))
 
 
 def is_a_change(cell):
