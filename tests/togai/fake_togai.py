@@ -57,6 +57,8 @@ class FakeTogai:
 
     `next_reads` holds the same for the next reads: "ok", "down", "timeout", "garbage" or a status.
 
+    `accounts` is what the list of accounts shows.
+
     `writes` is every write that arrived, `applied` every one that changed something.
     """
 
@@ -73,6 +75,7 @@ class FakeTogai:
     def forget(self):
         """As on the first day."""
         self.records = {}
+        self.accounts = []
         self.writes = []
         self.applied = []
         self.reads = []
@@ -219,8 +222,9 @@ class FakeTogai:
             if record is None:
                 return 404, {}, json.dumps({"message": "Not found"})
             return 200, {}, json.dumps(record)
-        if parts == ["accounts"]:
-            return 200, {}, json.dumps({"data": []})
+        if parts in (["accounts"], ["customers"]):
+            rows = self.accounts if parts == ["accounts"] else []
+            return 200, {}, json.dumps({"data": rows, "nextToken": None})
         shown = [self._shown(record) for record in self.records.values()]
         rows = [record for record in shown if record and record.get("accountId") == parts[1]]
         if not self.shows_keys:

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
+from accounts.models import Account, PullProgress, PullRun
 from audit.models import Event
 from audit.refusals import WrongStatus
 from proposals import services
@@ -20,31 +22,15 @@ from tests.factories import (
     submitted,
     submitted_purchase,
 )
-from tests.togai.fake_togai import Clock, FakeTogai
+from tests.purchases.test_catalogue import ACME
+from tests.togai.fake_togai import URL
 from togai import line, restore
 from togai import services as operators
 from togai.models import Delivery, Link, RemoteSnapshot
-from togai.worker import Worker
 
 pytestmark = pytest.mark.django_db
 
 State = Delivery.State
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return Worker(togai.gateway(), clock=clock, monotonic=clock.monotonic, name="test")
 
 
 def forget(delivery):
@@ -162,6 +148,47 @@ def test_the_command_wants_a_moment_of_the_past_with_its_zone(moment):
     with pytest.raises(CommandError):
         call_command("togai_after_restore", moment)
     assert not Link.objects.filter(look_only_since__isnull=False).exists()
+
+
+@pytest.fixture
+def command(togai, settings, capsys):
+    """Run the command against the scripted Togai. Returns what it printed."""
+    settings.TOGAI_BASE_URL, settings.TOGAI_REQUESTS_PER_SECOND = URL, 10_000
+
+    def run():
+        call_command("togai_after_restore", "2020-01-01T02:00:00+01:00")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_an_account_that_is_younger_than_the_backup_is_walked_too(togai, worker, command):
+    """R-21: all accounts are read first, from the first page on, whatever an earlier pull has read."""
+    known = submitted().account.togai_id
+    worker.work()
+    younger = {"accountId": "younger", "id": "purchase.77"}
+    key = Delivery.objects.get().idempotency_key[:-1] + "x"
+    togai.records["purchase.77"] = togai.records["purchase.1"] | younger | {"idempotencyKey": key}
+    togai.accounts = [ACME | {"id": known}, ACME | {"id": "younger"}]
+    # As the backup has it: somebody pulled when it was made.
+    PullProgress.objects.create(name="accounts", next_token="9", read=800, saved_at=timezone.now())
+    PullRun.objects.create(name="accounts", asked_at=NOON, state="RUNNING", moved_at=NOON)
+    told = command()
+    assert "younger: purchase.77 (PROPOSAL_ACTIVE) was made after the backup." in told
+    assert Account.objects.filter(togai_id="younger").exists()
+    assert list(PullRun.objects.order_by("pk").values_list("state", flat=True)) == ["STOPPED", "DONE"]
+
+
+def test_where_accounts_cannot_be_read_sending_has_stopped_all_the_same(togai, command):
+    """R-21: look-only comes first; who runs the command again gets what is missing."""
+    submitted()
+    togai.reads_fail_with = 401
+    with pytest.raises(CommandError, match="Run this again"):
+        command()
+    assert Link.load().look_only_since
+    assert Delivery.objects.get().state == State.UNKNOWN
+    togai.reads_fail_with = None
+    assert "belong to nothing here: 0" in command()
 
 
 def test_a_twin_that_togai_made_late_is_found_and_on_record(togai, worker, clock):

@@ -4,8 +4,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from accounts.models import Account
+from accounts.models import Account, PullRun
 from audit.context import coming_from
+from purchases import pulling
 from togai import restore
 from togai.errors import TogaiError
 from togai.worker import make_gateway
@@ -29,19 +30,33 @@ class Command(BaseCommand):
         at = timezone.now()
         if since > at:
             raise CommandError("The backup cannot be of the future.")
+        gateway = make_gateway()
         with coming_from("command"):
+            # First of all, so that nothing is sent whatever becomes of the rest.
             doubted = restore.begin(at=at, why=f"Restored from the backup of {since:%-d %b %Y, %H:%M %Z}.")
             self.stdout.write(
                 f"Nothing is sent until an administrator signs at /deliveries/. In doubt: {doubted}."
             )
-            # All at once: a cursor that an error leaves open is closed in the middle of somebody else's work.
-            accounts = list(Account.objects.order_by("pk").values_list("togai_id", flat=True))
-            orphans = 0
             try:
-                for orphan in restore.find_orphans(make_gateway(), accounts, since=since, at=at):
-                    orphans += 1
-                    what = f"{orphan.remote_id} ({orphan.status})"
-                    self.stdout.write(f"{orphan.account_id}: {what} was made after the backup.")
-            except TogaiError as error:
+                self._pull_accounts(gateway)
+                orphans = self._walk(gateway, since=since, at=at)
+            except (TogaiError, pulling.TakenOver) as error:
                 raise CommandError(f"Togai could not be read to the end: {error} Run this again.") from error
             self.stdout.write(f"Records at Togai that belong to nothing here: {orphans}.")
+
+    def _pull_accounts(self, gateway):
+        """Read accounts from the first page on: what is younger than the backup has records of its own."""
+        tally = pulling.pull_now(PullRun.Name.ACCOUNTS, gateway=gateway, anew=True)
+        self.stdout.write(f"Accounts: {tally}.")
+        for problem in tally.skipped:
+            self.stderr.write(f"  {problem}")
+
+    def _walk(self, gateway, *, since, at):
+        # All at once: a cursor that an error leaves open is closed in the middle of somebody else's work.
+        accounts = list(Account.objects.order_by("pk").values_list("togai_id", flat=True))
+        orphans = 0
+        for orphan in restore.find_orphans(gateway, accounts, since=since, at=at):
+            orphans += 1
+            what = f"{orphan.remote_id} ({orphan.status})"
+            self.stdout.write(f"{orphan.account_id}: {what} was made after the backup.")
+        return orphans
