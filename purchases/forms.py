@@ -139,6 +139,7 @@ class DealForm(forms.Form):
     :param deal: the draft that the page was made from; a new one is unsaved
     :param user: whose accounts may be chosen
     :param at: the moment of the request
+    :param for_figures: only what the deal would cost is asked, so names that nobody knows do not matter
     :ivar kind: the chosen `PurchaseType`, or None
     :ivar plan: the chosen plan with its cards, or None
     :ivar prices: the `OverrideForm` of that plan, or None
@@ -180,7 +181,7 @@ class DealForm(forms.Form):
         help_text="For colleagues. Neither Togai nor the customer sees it.",
     )
 
-    def __init__(self, data=None, *, deal, user, at):
+    def __init__(self, data=None, *, deal, user, at, for_figures=False):
         self.deal, self.user, self.at = deal, user, at
         self.today = drafts.business_day(at)
         self.kept, self.refused, self.faults, self.billed = {}, [], [], {}
@@ -194,7 +195,8 @@ class DealForm(forms.Form):
         super().__init__(self.typed, initial=self._initial())
         self._shape()
         if self.typed is not None:
-            self._refuse_unknown_names()
+            if not for_figures:
+                self._refuse_unknown_names()
 
     # --- Reading what was posted ---
 

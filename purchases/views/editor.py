@@ -27,6 +27,8 @@ from purchases import terms as domain
 from purchases.forms import LONGEST_SEARCH, PurchaseForm, found_accounts
 from purchases.models import DealTemplate, PricePlan, Purchase
 from purchases.views import conflicts
+from purchases.volumes import volumes_page
+from purchases.workings import workings
 
 # Buttons that only draw the page again.
 REDRAWS = ("update", "open", "reset", "add_slab", "remove_slab")
@@ -159,7 +161,11 @@ def edit(request, number, desk=PURCHASES):
 
 @require_POST
 def estimate(request, desk=PURCHASES):
-    """The money of what is typed, saving nothing: the live panel beside the form."""
+    """
+    The money of what is typed, saving nothing: the live panel beside the form.
+
+    `?part=volumes` asks for the same at other volumes instead: dearer to work out, asked for where it shows.
+    """
     if not has_role(request.user, *DRAFTS):
         raise NotAllowed("Your role does not write drafts.")
     deal = desk.model()
@@ -168,9 +174,16 @@ def estimate(request, desk=PURCHASES):
     read = conflicts.whole(request.POST.get("version"))
     if deal.pk and read and read < deal.version:
         deal = conflicts.as_of(deal, read)
-    form = desk.form(request.POST, deal=deal, user=request.user, at=timezone.now())
+    form = desk.form(request.POST, deal=deal, user=request.user, at=timezone.now(), for_figures=True)
+    scratch = form.scratch()
+    # A form is a web of references that only the collector takes apart; its cells need not wait for that.
+    form.prices = None
+    if request.GET.get("part") == "volumes":
+        return render(
+            request, "partials/editor/curves.html", {"curves": _at_other_volumes(request, desk, scratch)}
+        )
     return render(
-        request, "partials/editor/estimate.html", _money(form) | {"desk": desk, "deal": deal, "live": True}
+        request, "partials/editor/estimate.html", _money(scratch) | {"desk": desk, "deal": deal, "live": True}
     )
 
 
@@ -403,6 +416,7 @@ def _page(
     if first_error not in form.inputs:
         first_error = ""
     form.wire(here, first_error=first_error)
+    scratch = form.scratch()
     context = {
         "desk": desk,
         "form": form,
@@ -422,17 +436,29 @@ def _page(
         "is_saved": is_saved,
         "is_dirty": form.is_bound and not is_saved,
         "may_submit": not deal.pk or user.pk in (deal.owner_id, deal.created_by_id),
-        **_money(form),
+        **_money(scratch),
     }
     only_part = is_redraw and request.htmx
+    # What is folded up is drawn with a whole page, for those without JavaScript; else asked for when opened.
+    context["curves_later"] = only_part
+    context["curves"] = None if only_part else _at_other_volumes(request, desk, scratch)
     return render(
         request, "partials/editor/body.html" if only_part else desk.template, context, status=status
     )
 
 
-def _money(form):
-    scratch = form.scratch()
-    return {"money": summaries.money_page(scratch, quotes.quote(scratch))}
+def _money(scratch):
+    quote = quotes.quote(scratch)
+    return {"money": summaries.money_page(scratch, quote), "workings": workings(scratch, quote)}
+
+
+def _at_other_volumes(request, desk, scratch):
+    """The deal at other volumes, beside the revision before; that one costs two queries."""
+    previous = None
+    if scratch.revision > 1:
+        revisions = desk.model.objects.visible_to(request.user).select_related("account", "price_plan")
+        previous = revisions.filter(number=scratch.number, revision=scratch.revision - 1).first()
+    return volumes_page(scratch, previous)
 
 
 def _list_url(desk):

@@ -13,18 +13,33 @@
   };
 
   function mark(cell) {
-    const input = cell.querySelector("input, select");
+    const input = cell.querySelector("input, select, textarea");
     const note = cell.querySelector(".cell__note");
     if (!input || !note) return;
     note.hidden = plain(input.value) === plain(cell.dataset.cell);
-    const described = [note.hidden ? "" : note.id, cell.querySelector(".field__error")?.id].filter(Boolean);
+    const help = document.getElementById(`${input.id}_help`);
+    const described = [help?.id, note.hidden ? "" : note.id, cell.querySelector(".field__error")?.id].filter(Boolean);
     if (described.length) input.setAttribute("aria-describedby", described.join(" "));
     else input.removeAttribute("aria-describedby");
   }
 
   form.addEventListener("input", (event) => {
+    // A duration the other way is of the text before.
+    event.target.closest(".cell")?.querySelector(".cell__aside")?.remove();
     const cell = event.target.closest("[data-cell]");
     if (cell) mark(cell);
+  });
+
+  // Rows of a spreadsheet go where they are pasted: the server takes them from the box below the table.
+  form.addEventListener("paste", (event) => {
+    const table = event.target.closest("table[data-slabs]");
+    const text = (event.clipboardData?.getData("text/plain") || "").replace(/[\r\n]+$/, "");
+    if (!table || !event.target.matches("input") || !/[\t\n]/.test(text)) return;
+    const box = form.elements[`paste/${table.dataset.slabs}`];
+    event.preventDefault();
+    box.value = text;
+    form.elements[`paste_at/${table.dataset.slabs}`].value = event.target.name;
+    box.closest("details").querySelector("button").click();
   });
 
   // Before htmx sees the press: a cell is reset where it stands.
@@ -73,5 +88,24 @@
     }
     // Another type or plan is unsaved work, too.
     form.dataset.dirty = "1";
+  });
+
+  // The estimate and the other volumes are drawn anew while one types: what was unfolded there stays so.
+  const drawnAnew = (event) => ["estimate", "curves"].includes(event.detail.target?.id);
+  let unfolded = [];
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (drawnAnew(event)) unfolded = [...event.detail.target.querySelectorAll("details[id][open]")].map((details) => details.id);
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (!drawnAnew(event)) return;
+    for (const id of unfolded) {
+      const details = document.getElementById(id);
+      if (details) details.open = true;
+    }
+  });
+  // What is folded up is not worked out.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const asks = event.detail.elt;
+    if (asks.id === "curves" && (form.dataset.sent || !asks.closest("details").open)) event.preventDefault();
   });
 })();
