@@ -1,5 +1,6 @@
 """Setting up: one command from nothing to a product, the second time in seconds, and a clean end."""
 
+import os
 import re
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 
+from config.management.commands.start import answers
 from proposals import demo
 from tests.desk import PATIENCE_SECONDS, ROOT, Desk, environment, free_ports, listens
 from togai.orphans import die_with_the_parent
@@ -159,7 +161,25 @@ def test_a_busy_port_is_said_in_one_sentence(tmp_path):
     with socket.create_server(("127.0.0.1", start.port)), start:
         assert start.process.wait(PATIENCE_SECONDS) == 1
     assert start.said().startswith(f"CommandError: Port {start.port} is busy; choose another")
+    if sys.platform == "linux":
+        assert f"(process {os.getpid()} has it: " in start.said()
     assert len(start.said().splitlines()) == 1
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no child hears of it")
+def test_a_killed_web_server_leaves_no_child_that_holds_the_port(tmp_path):
+    """After a `kill -9` of the server its child would go on serving, and no start would get the port."""
+    desk = Desk(tmp_path)
+    desk.start_web()
+    try:
+        desk.until(lambda: answers(desk.port))
+        server = desk.running.pop("web")
+        server.kill()
+        server.wait()
+        desk.until(lambda: not listens(desk.port))
+    finally:
+        desk.stop_all()
 
 
 @pytest.mark.django_db

@@ -31,6 +31,8 @@ HOST = "127.0.0.1"
 PATIENCE_SECONDS = 60
 # What is told at a terminal where LOG_LEVEL says nothing.
 QUIET = "WARNING"
+# As /proc/net/tcp writes it.
+LISTENS = "0A"
 
 
 class Command(BaseCommand):
@@ -70,6 +72,7 @@ class Command(BaseCommand):
             if is_busy(port):
                 raise CommandError(
                     f"Port {port} is busy; choose another, as in: make run PORT={self.port + 100}"
+                    f"{held_by(port)}"
                 )
 
     @property
@@ -225,6 +228,25 @@ def is_busy(port):
         except OSError:
             return True
     return False
+
+
+def held_by(port):
+    """Which process listens at a port, in words; "" where this system, or the process, does not tell."""
+    try:
+        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    except OSError:
+        return ""
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[3] == LISTENS and row[1].endswith(f":{port:04X}")}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if sockets.isdisjoint(os.readlink(file) for file in (process / "fd").iterdir()):
+                continue
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            # Somebody else's, or it has just ended.
+            continue
+        return f" (process {process.name} has it: {command.strip()[:120]})"
+    return ""
 
 
 def answers(port):
