@@ -311,6 +311,7 @@ class Compared:
     """
     One part of a request beside Togai's record of it.
 
+    :ivar label: its name; where it lies deeper the path to it, such as a.b[0].c
     :ivar same: None where the record does not show it
     """
 
@@ -319,16 +320,51 @@ class Compared:
     theirs: str
     same: bool | None
 
+    @property
+    def is_path(self):
+        """Whether the label is a path for people who read JSON."""
+        return "." in self.label or "[" in self.label
+
 
 def compared(delivery, remote):
-    """What we meant beside what Togai holds, part by part of our request."""
+    """
+    What we meant beside what Togai holds: a row for each value of our request, however deep it lies, and for
+    what Togai's record holds beside it in the same part.
+    """
     ours, theirs = _loaded(bytes(delivery.body).decode()), _loaded(remote.raw)
     rows = []
     for key, value in ours.items():
-        found = theirs.get(key)
-        same = None if found is None else found == value
-        rows.append(Compared(_words(key), _text(value), _text(found), same))
+        if _parts(value):
+            rows += _beside(key, value, theirs.get(key))
+        else:
+            rows.append(_leaf(_words(key), value, theirs.get(key)))
     return rows
+
+
+def _beside(path, ours, theirs):
+    """The rows of one part; what lies within is told by its path."""
+    mine, others = _parts(ours), _parts(theirs)
+    if not mine or (theirs is not None and type(theirs) is not type(ours)):
+        yield _leaf(path, ours, theirs)
+        return
+    for step, value in mine.items():
+        yield from _beside(path + step, value, others.get(step))
+    for step, value in others.items():
+        if step not in mine:
+            yield Compared(path + step, "not sent", _text(value), same=False)
+
+
+def _leaf(label, ours, theirs):
+    return Compared(label, _text(ours), _text(theirs), None if theirs is None else theirs == ours)
+
+
+def _parts(value):
+    """What a value is made of, by the step that leads there; nothing where it is one by itself."""
+    if isinstance(value, dict):
+        return {f".{key}": part for key, part in value.items()}
+    if isinstance(value, list):
+        return {f"[{place}]": part for place, part in enumerate(value)}
+    return {}
 
 
 def _loaded(text):

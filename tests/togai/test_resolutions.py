@@ -23,7 +23,7 @@ from tests.factories import (
     submitted,
     submitted_purchase,
 )
-from tests.togai.fake_togai import URL, Clock, FakeTogai
+from tests.togai.fake_togai import URL
 from togai import resolutions
 from togai.models import Delivery, Link, RemoteSnapshot, Resolution
 from togai.worker import Worker
@@ -34,17 +34,6 @@ State, Kind, Verb = Delivery.State, Delivery.Kind, Resolution.Verb
 WHY = "Seen in Togai's own console this morning."
 LATER = NOON + timedelta(hours=1)
 OTHERS = [role for role in Role if role != Role.ADMINISTRATOR]
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
 
 
 @pytest.fixture
@@ -615,6 +604,26 @@ def test_both_sides_are_shown_before_a_link_is_confirmed(client, create, ada, ru
     assert client.post(at(create, "resolution/confirm/"), asked).status_code == 303
     create.refresh_from_db()
     assert create.state == State.CONFIRMED
+
+
+def test_what_lies_deep_in_a_request_is_compared_value_by_value(create, togai):
+    """2.8: a person sees which rate of which card it is, not two lines of JSON."""
+    cards = [{"id": "um.calls", "slabs": [{"order": 1, "rate": 0.10}, {"order": 2, "rate": 0.05}]}]
+    theirs = json.loads(json.dumps({"usageRateCards": cards}))
+    theirs["usageRateCards"][0]["slabs"][1] |= {"rate": 0.07, "flat": True}
+    theirs["usageRateCards"].append({"id": "um.seats"})
+    body = json.loads(bytes(create.body)) | {"purchasePlanOverride": {"usageRateCards": cards}, "tags": ["a"]}
+    meant = Delivery(kind=create.kind, body=json.dumps(body).encode())
+    remote = togai.gateway().get_proposal(at_togai(togai, create, purchasePlanOverride=theirs))
+    rows = {row.label: (row.ours, row.theirs, row.same) for row in resolutions.compared(meant, remote)}
+    card = "purchasePlanOverride.usageRateCards[0]"
+    assert rows[f"{card}.id"] == ("um.calls", "um.calls", True)
+    assert rows[f"{card}.slabs[0].rate"] == ("0.1", "0.1", True)
+    assert rows[f"{card}.slabs[1].rate"] == ("0.05", "0.07", False)
+    assert rows[f"{card}.slabs[1].flat"] == ("not sent", "True", False)
+    assert rows["purchasePlanOverride.usageRateCards[1]"] == ("not sent", '{"id": "um.seats"}', False)
+    assert rows["tags[0]"] == ("a", "not shown", None)
+    assert "purchasePlanOverride" not in rows
 
 
 def test_what_was_not_read_is_not_confirmed(client, create, ada, ruth):
