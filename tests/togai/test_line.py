@@ -11,7 +11,6 @@ from audit.refusals import WrongStatus
 from purchases import services as purchases
 from purchases.models import PricePlan
 from tests.factories import NOON, PricePlanFactory, administrator, finance, submitted, submitted_purchase
-from tests.togai.fake_togai import Clock, FakeTogai
 from togai import deliveries, line
 from togai.models import Delivery, Link
 from togai.worker import Worker
@@ -19,22 +18,6 @@ from togai.worker import Worker
 pytestmark = pytest.mark.django_db
 
 State, Kind = Delivery.State, Delivery.Kind
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return hand(togai, clock, "test")
 
 
 def hand(togai, clock, name, **options):
@@ -80,6 +63,18 @@ def test_a_call_waits_for_its_turn(togai, clock):
 
 
 # --- The circuit ---
+
+
+def test_that_togai_answers_is_written_down_when_it_is_news_alone(django_assert_num_queries):
+    """R-19: an UPDATE of nothing still waits for its turn to write, at every call of every worker."""
+    line.failed(at=NOON, why="Togai cannot be reached.")
+    late = timedelta(seconds=30)
+    line.reached(at=NOON, skew=late)
+    link = Link.load()
+    assert (link.unreachable_since, link.failures, link.skew_seconds) == (None, 0, 30)
+    with django_assert_num_queries(1) as queries:
+        line.reached(at=NOON, skew=late + timedelta(seconds=2))
+    assert queries[0]["sql"].startswith("SELECT")
 
 
 def test_five_failures_in_a_row_open_the_circuit_and_it_is_tried_ever_more_rarely(togai, worker, clock):
