@@ -88,9 +88,11 @@ def keeps_from_deciding(proposal, user, *, steps):
 
 
 def over(proposal, *, at):
-    """Why a proposal can no longer be approved, though it can be declined (G-32); "" while it can."""
+    """Why a proposal can no longer be approved, though it can be declined (G-32, R-24); "" while it can."""
     if drafts.business_day(at) > proposal.valid_until:
         return f"Its validity ended on {proposal.valid_until:%-d %b %Y}: it can only be revised."
+    if proposal.is_declined_at_togai:
+        return "It was declined in Togai's own console: it can only be declined here too."
     return ""
 
 

@@ -165,6 +165,11 @@ class Proposal(Deal):
         return self.status == self.Status.SUBMITTED
 
     @property
+    def is_declined_at_togai(self):
+        """Whether somebody declined it in Togai's own console: no yes of ours can reach it there (R-24)."""
+        return self.is_waiting and self.togai_status == "PROPOSAL_DECLINED"
+
+    @property
     def is_revisable(self):
         return self.is_live and (self.status in self.REVISABLE or self.was_never_created)
 

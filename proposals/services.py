@@ -112,6 +112,8 @@ def approve(*, proposal_id, by, at, content_hash, batch_id=None):
     proposal = _decidable(proposal_id, by=by, at=at, content_hash=content_hash, status=Status.APPROVED)
     if drafts.business_day(at) > proposal.valid_until:
         raise WrongStatus(f"Its validity ended on {proposal.valid_until:%-d %B %Y}; it can only be revised.")
+    if proposal.is_declined_at_togai:
+        raise WrongStatus("It was declined in Togai's own console; decline it here too, or revise it.")
     step = _next_step(proposal, by)
     step.state = ApprovalStep.State.APPROVED
     step.save(update_fields=["state"])

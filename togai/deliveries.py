@@ -256,11 +256,12 @@ def _finish(delivery, *, at, outcome, learned="", error=None, raw="", then=None,
     return bool(moved)
 
 
-def confirm(delivery, remote, *, at, how="Togai answered.", twins=()):
+def confirm(delivery, remote, *, at, how="Togai answered.", twins=(), nothing_left=False):
     """
     Togai holds the change: bind its record and tell the subject.
 
     :param twins: ids of further records that came of the same create
+    :param nothing_left: whether this turn was to send it, and Togai had it already
     """
 
     def tell():
@@ -278,10 +279,11 @@ def confirm(delivery, remote, *, at, how="Togai answered.", twins=()):
     return _finish(
         delivery,
         at=at,
-        outcome="done",
+        outcome="there already" if nothing_left else "done",
         learned=how,
         raw=remote.raw,
         then=tell,
+        **_given_back(nothing_left),
         state=State.CONFIRMED,
         remote_id=getattr(remote, "id", "") or "",
         remote_status=getattr(remote, "status", "") or "",
@@ -449,17 +451,27 @@ def send_again(delivery, *, at, learned):
     )
 
 
-def ask_a_person(delivery, *, at, message, error=None):
-    """Every automatic path has ended (R-07)."""
+def ask_a_person(delivery, *, at, message, error=None, nothing_left=False):
+    """
+    Every automatic path has ended (R-07).
+
+    :param nothing_left: whether this turn was to send it, and reading Togai kept it from leaving
+    """
     return _finish(
         delivery,
         at=at,
-        outcome="needs a person",
+        outcome="not sent, needs a person" if nothing_left else "needs a person",
         learned=message,
         error=error,
         then=lambda: listener_for(delivery.subject_type).stuck(delivery, message=message, at=at),
+        **_given_back(nothing_left),
         state=State.NEEDS_HUMAN,
     )
+
+
+def _given_back(nothing_left):
+    """The claim counted a send that did not leave."""
+    return {"sends": F("sends") - 1} if nothing_left else {}
 
 
 def give_back(delivery, *, at, why):

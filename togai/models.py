@@ -58,6 +58,8 @@ class Delivery(models.Model):
     WITHDRAWN, DECLARED_ABSENT, ABANDONED = "withdrawn", "declared-absent", "abandoned"
     # How the words begin that two people leave on what they abandoned; the subject shows them.
     ABANDONED_BY = "Abandoned by "
+    # How the message of one begins that Togai had carried out before it left.
+    THERE_ALREADY = "Togai had it already"
     # And of what may have left after the backup that was restored.
     RESTORED = "restored"
 
@@ -194,12 +196,24 @@ class Delivery(models.Model):
         return self.ambiguous_attempts > 0 or self.state in (self.State.SENDING, self.State.UNKNOWN)
 
 
+class DeliveryAttemptQuerySet(models.QuerySet):
+    def that_were_answered(self):
+        """Sends that left and brought an answer; not those which reading Togai had kept from leaving."""
+        left = self.filter(purpose=DeliveryAttempt.Purpose.SEND).exclude(
+            outcome__in=DeliveryAttempt.NOTHING_LEFT
+        )
+        return left.filter(http_status__isnull=False)
+
+
 class DeliveryAttempt(models.Model):
     """Evidence: one send of or one look for a delivery, written before the call and completed after it."""
 
     class Purpose(models.TextChoices):
         SEND = "SEND", "Sent"
         LOOK = "LOOK", "Looked"
+
+    # How a turn ends that was to send and did not.
+    NOTHING_LEFT = ("there already", "not sent, needs a person", "not sent")
 
     delivery = models.ForeignKey(Delivery, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -215,12 +229,20 @@ class DeliveryAttempt(models.Model):
     worker = models.CharField(max_length=120)
     release = models.CharField(max_length=20)
 
+    objects = DeliveryAttemptQuerySet.as_manager()
+
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["delivery", "number"], name="attempt_number_once")]
 
     def __str__(self):
         return f"{self.get_purpose_display()} {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def is_answered_send(self):
+        """The same as `that_were_answered`, of one."""
+        is_send = self.purpose == self.Purpose.SEND and self.outcome not in self.NOTHING_LEFT
+        return is_send and self.http_status is not None
 
     def delete(self, *args, **kwargs):
         raise AppendOnly("Evidence is kept.")

@@ -29,6 +29,8 @@ MOST_ATTEMPTS = 50
 
 _KINDS = {
     "done": "good",
+    "there already": "good",
+    "not sent, needs a person": "bad",
     "refused": "bad",
     "needs a person": "bad",
     "unknown": "warn",
@@ -38,6 +40,7 @@ _KINDS = {
 }
 _OUTCOMES = {
     "done": "Togai has it",
+    "there already": "Togai had it already; nothing left",
     "not sent": "It did not leave",
     "held": "Held",
     "refused": "Togai refused it",
@@ -46,6 +49,7 @@ _OUTCOMES = {
     "absent": "Not found at Togai",
     "absent, send again": "Not found twice, so it may be sent again",
     "needs a person": "A person has to look",
+    "not sent, needs a person": "Nothing left; a person has to look",
 }
 # What people did, after their name.
 _DONE_BY_PEOPLE = {
@@ -373,8 +377,7 @@ def _answer(attempts):
 
 def _receipt(attempts):
     """The newest send that Togai, or whoever stands before it, answered; None before that."""
-    sends = (attempt for attempt in attempts if attempt.purpose == DeliveryAttempt.Purpose.SEND)
-    return next((attempt for attempt in sends if attempt.http_status), None)
+    return next((attempt for attempt in attempts if attempt.is_answered_send), None)
 
 
 def _anew(delivery):
@@ -431,6 +434,8 @@ def _more(event):
 
 def _told(attempt):
     purpose = "Sent" if attempt.purpose == DeliveryAttempt.Purpose.SEND else "Looked at Togai"
+    if attempt.outcome in DeliveryAttempt.NOTHING_LEFT:
+        purpose = "To be sent"
     if not attempt.finished_at:
         return {"title": f"{purpose}: no answer on record", "at": attempt.started_at, "kind": "warn"}
     outcome = _OUTCOMES.get(attempt.outcome, attempt.outcome)

@@ -68,9 +68,7 @@ class Told:
 
 def with_receipts(deliveries):
     """A queryset of deliveries with what `told` needs beside them: no query of its own."""
-    sends = DeliveryAttempt.objects.filter(
-        delivery=OuterRef("pk"), purpose=DeliveryAttempt.Purpose.SEND, http_status__isnull=False
-    ).order_by("-number")
+    sends = DeliveryAttempt.objects.that_were_answered().filter(delivery=OuterRef("pk")).order_by("-number")
     receipt = {f"receipt_{name}": Subquery(sends.values(name)[:1]) for name in _RECEIPT}
     return deliveries.select_related("depends_on").annotate(**receipt)
 
@@ -122,6 +120,8 @@ def state_in_words(delivery):
                 "Togai may or may not have it. It is being verified by reading there; "
                 "it is not sent again before that."
             )
+        case State.CONFIRMED if delivery.last_message.startswith(Delivery.THERE_ALREADY):
+            return delivery.last_message
         case State.CONFIRMED:
             return "Togai has confirmed it."
         case State.REJECTED if delivery.is_withdrawn:

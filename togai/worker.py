@@ -201,32 +201,43 @@ class Worker:
         self._reached()
         if remote.status == "PROPOSAL_ACTIVE":
             return True
-        self._settle_decision(delivery, remote, how="Togai had already done so.")
+        rest = "it was not sent again." if delivery.ambiguous_attempts else "nothing was sent."
+        self._settle_decision(delivery, remote, how=f"{Delivery.THERE_ALREADY}; {rest}", nothing_left=True)
         return False
 
     def _read_failed(self, delivery, error):
         """The read before a decision brought nothing, and the decision itself was not sent."""
         if isinstance(error, errors.Missing):
             deliveries.ask_a_person(
-                delivery, at=self.clock(), error=error, message="Togai no longer knows this proposal."
+                delivery,
+                at=self.clock(),
+                error=error,
+                message="Togai no longer knows this proposal.",
+                nothing_left=True,
             )
         else:
             unsent = error if isinstance(error, errors.NotSent) else _as_not_sent(error)
             deliveries.not_sent(delivery, unsent, at=self.clock(), retry_at=self._retry_at(delivery, error))
 
-    def _settle_decision(self, delivery, remote, *, how):
-        """Close a decision by what Togai's record says (R-24, R-25)."""
+    def _settle_decision(self, delivery, remote, *, how, nothing_left=False):
+        """
+        Close a decision by what Togai's record says (R-24, R-25).
+
+        :param nothing_left: whether this turn was to send it, and reading was enough
+        """
         is_twin = delivery.kind == Kind.DECLINE_DUPLICATE
         # A twin that has expired harms nobody either.
         if remote.status in REACHED[delivery.direction] or (is_twin and remote.status == "PROPOSAL_EXPIRED"):
-            deliveries.confirm(delivery, remote, at=self.clock(), how=how)
+            deliveries.confirm(delivery, remote, at=self.clock(), how=how, nothing_left=nothing_left)
             return
         message = (
             f"We decided to {delivery.direction.lower()}, but at Togai the proposal is already "
             f"{remote.status.removeprefix('PROPOSAL_').replace('_', ' ').lower()}."
         )
         error = Conflict(message, reason="conflict", raw=remote.raw)
-        deliveries.ask_a_person(delivery, at=self.clock(), message=message, error=error)
+        deliveries.ask_a_person(
+            delivery, at=self.clock(), message=message, error=error, nothing_left=nothing_left
+        )
         if not is_twin:
             deliveries.follow(delivery, remote, at=self.clock())
 

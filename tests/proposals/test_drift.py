@@ -19,9 +19,8 @@ from proposals.outcome import EXPECTED, ProposalListener
 from purchases import services as purchase_services
 from purchases import settling
 from tests.factories import administrator, draft, finance, person, rep, submitted, submitted_purchase
-from tests.togai.fake_togai import Clock, FakeTogai
+from tests.togai.fake_togai import Clock
 from togai.models import Delivery, Drift
-from togai.worker import Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -33,17 +32,6 @@ WHY = {"reason_code": "other", "reason": REASON}
 @pytest.fixture
 def clock():
     return Clock(timezone.now())
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return Worker(togai.gateway(), clock=clock, name="test")
 
 
 @pytest.fixture
@@ -90,6 +78,22 @@ def test_a_decision_in_togais_console_shows_as_a_difference(waiting, followed):
     assert waiting.status == Status.SUBMITTED
     assert waiting.togai_problem == "Here it is submitted, at Togai it is declined."
     assert Event.objects.about(waiting).filter(verb="drift").count() == 1
+
+
+def test_what_was_declined_in_togais_console_is_no_longer_approved_here(waiting, followed, clock, client):
+    """R-24: a yes could not reach it; who would give it reads so first, and a no is still possible."""
+    followed(waiting, status="PROPOSAL_DECLINED")
+    boss = finance()
+    client.force_login(boss)
+    page = client.get(waiting.get_absolute_url())
+    assert page.context["offers"].verbs & {"approve", "decline"} == {"decline"}
+    assert "It was declined in Togai&#x27;s own console" in page.content.decode()
+    assert "declined at Togai" in client.get("/approvals/").content.decode()
+    with pytest.raises(WrongStatus, match="own console"):
+        decided(waiting, services.approve, clock.at)
+    assert not Delivery.objects.of(waiting).filter(kind=Delivery.Kind.DECIDE).exists()
+    decided(waiting, services.decline, clock.at, **WHY)
+    assert waiting.status == Status.DECLINED
 
 
 def test_an_expiry_after_our_decision_is_shown_to_both_and_rewrites_nothing(waiting, followed, clock, client):

@@ -394,7 +394,7 @@ class Life(RuleBasedStateMachine):
     def approve(self, number, own, stale):
         deal = self.pick(number)
         refusal = self.undecidable(deal, own, stale)
-        if refusal is None and self.day() > deal.valid_until:
+        if refusal is None and (self.day() > deal.valid_until or self.is_declined_there(deal)):
             refusal = WrongStatus
         self.tries(refusal, services.approve, **self.reader(deal, own, stale))
         if refusal is None:
@@ -498,6 +498,10 @@ class Life(RuleBasedStateMachine):
         for row in found:
             self.became(row, State.REJECTED)
         return bool(found)
+
+    def is_declined_there(self, deal):
+        """Whether the product has seen by now that somebody declined it in Togai's console."""
+        return Proposal.objects.filter(pk=deal.pk, togai_status="PROPOSAL_DECLINED").exists()
 
     def is_bound(self, deal):
         return any(
@@ -762,17 +766,18 @@ class Life(RuleBasedStateMachine):
         return togai._shown(found[0]) if found else None
 
     def finished(self):
-        pk, row, purpose, _ = self.current
+        pk, row, purpose, writes = self.current
         state = Delivery.objects.get(pk=pk).state
         given = self.desk.togai.next_answers.given
         assert state == self.expected, f"{row}: {state} after {given}, expected {self.expected}"
         was_sent = purpose == "SEND"
-        if state in (State.NOT_SENT, State.HELD) and was_sent:
+        settled_by_reading = given is None and len(self.desk.togai.writes) == writes
+        if was_sent and (state in (State.NOT_SENT, State.HELD) or settled_by_reading):
             row.sends -= 1
-        elif state == State.UNKNOWN and was_sent:
+        if state == State.UNKNOWN and was_sent:
             self.in_doubt(row, adds=given not in REFUSALS)
             row.last_was_refusal = given in REFUSALS
-        elif state == State.NOT_SENT:
+        elif state == State.NOT_SENT and not was_sent:
             row.absences, row.absent_at = 0, None
         elif state in (State.CONFIRMED, State.REJECTED):
             self.deals[row.deal].refused = state == State.REJECTED

@@ -141,7 +141,7 @@ def test_the_page_tells_the_story_from_intent_to_outcome(client, delivery):
     assert [event["title"] for event in page.context["events"]] == [
         "Looked at Togai: no answer on record",
         "Sent: Togai has it (HTTP 200)",
-        "Sent: It did not leave",
+        "To be sent: It did not leave",
         "asked for it",
     ]
     text = page.content.decode()

@@ -1,5 +1,7 @@
 """What becomes of a delivery row, whatever Togai answers."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -9,8 +11,7 @@ from proposals.models import Proposal
 from purchases import services as purchases
 from tests.factories import NOON, finance, submitted, submitted_purchase
 from tests.tampering import triggers_off
-from tests.togai.fake_togai import Clock, FakeTogai
-from togai import deliveries
+from togai import deliveries, wording
 from togai.line import Pace
 from togai.models import Delivery, DeliveryAttempt, Link
 from togai.worker import Worker
@@ -18,22 +19,6 @@ from togai.worker import Worker
 pytestmark = pytest.mark.django_db
 
 State = Delivery.State
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def togai(clock):
-    with FakeTogai(clock) as fake:
-        yield fake
-
-
-@pytest.fixture
-def worker(togai, clock):
-    return Worker(togai.gateway(), clock=clock, monotonic=clock.monotonic, name="test")
 
 
 def delivery_of(deal, kind=Delivery.Kind.CREATE_PROPOSAL):
@@ -274,7 +259,48 @@ def test_togai_is_read_before_a_decision_is_sent(togai, worker):
     approved(proposal)
     worker.work()
     assert togai.decisions() == []
-    assert delivery_of(proposal, Delivery.Kind.DECIDE).state == State.CONFIRMED
+    decision = delivery_of(proposal, Delivery.Kind.DECIDE)
+    assert (decision.state, decision.sends) == (State.CONFIRMED, 0)
+    assert decision.last_message == "Togai had it already; nothing was sent."
+
+
+def test_what_was_sent_in_doubt_and_found_before_the_next_send_was_not_sent_again(togai, worker, clock):
+    """R-24: two looks did not find it; it is applied late, and found by the read before the second send."""
+    proposal = submitted()
+    worker.work()
+    togai.next_answers, togai.late_by = ["late"], timedelta(minutes=30)
+    approved(proposal)
+    worker.work()
+    decide = delivery_of(proposal, Delivery.Kind.DECIDE)
+    deliveries_of_it = Delivery.objects.filter(pk=decide.pk)
+    deliveries_of_it.update(state=State.NOT_SENT, next_at=clock() + timedelta(hours=1))
+    clock.forward(hours=1)
+    worker.work()
+    decide.refresh_from_db()
+    assert (decide.state, decide.sends, len(togai.decisions())) == (State.CONFIRMED, 1, 1)
+    assert decide.last_message == "Togai had it already; it was not sent again."
+
+
+@pytest.mark.parametrize("there", ["PROPOSAL_APPROVED", "PROPOSAL_DECLINED"])
+def test_nothing_is_shown_as_sent_that_did_not_leave(togai, worker, client, there):
+    """R-24: whether Togai agrees or not, no page says that the decision was sent."""
+    proposal = submitted()
+    worker.work()
+    togai.records["purchase.1"]["status"] = there
+    approved(proposal)
+    worker.work()
+    decision = delivery_of(proposal, Delivery.Kind.DECIDE)
+    client.force_login(finance())
+    page = client.get(f"/deliveries/{decision.pk}/")
+    assert page.context["receipt"] is None
+    titles = [event["title"] for event in page.context["events"]]
+    assert not any(title.startswith("Sent") for title in titles), titles
+    assert decision.sends == 0
+    told = wording.told(wording.with_receipts(Delivery.objects.filter(pk=decision.pk)))[0]
+    assert told.receipt is None
+    if there == "PROPOSAL_APPROVED":
+        assert told.words == "Togai had it already; nothing was sent."
+        assert told.words in client.get(proposal.get_absolute_url()).content.decode()
 
 
 def test_a_decision_that_togai_contradicts_is_shown_and_never_forced(togai, worker):
