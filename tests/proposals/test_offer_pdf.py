@@ -4,11 +4,13 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from audit.roles import Role
-from proposals import offer, offer_pdf
+from proposals import customer_links, offer, offer_pdf
 from proposals.models import Proposal
 from tests.factories import NOON, ONBOARDING, PricePlanFactory, draft, person, rep, submitted
+from tests.permissions.pages import Page
 from tests.proposals.offers import approved, pdf_text
 from tests.proposals.test_offer import html_of
 
@@ -116,6 +118,21 @@ def test_a_machine_without_pango_says_so_to_the_person_and_to_the_operator(clien
     (line,) = [line for line in caplog.records if line.getMessage() == "pdf.unavailable"]
     assert line.why == "cannot load library 'libpango-1.0-0': not found"
     assert line.exc_info is None
+
+
+def test_a_customer_is_told_that_the_page_shows_the_same(client, monkeypatch):
+    """G-39: without a word about our machines, and with the way back."""
+    proposal = approved(at=timezone.now())
+    _, token = customer_links.make(proposal_id=proposal.pk, by=proposal.owner, at=timezone.now())
+    monkeypatch.setattr(sys, "meta_path", [WithoutPango(), *sys.meta_path])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        monkeypatch.delitem(sys.modules, name)
+    answer = client.get(f"/offers/{token}/pdf/")
+    assert answer.status_code == 503
+    page = Page(answer.content.decode())
+    assert (page.faults, page.links) == ([], ["../"])
+    assert "Pango" not in page.words
+    assert answer["Referrer-Policy"] == "no-referrer"
 
 
 @pytest.mark.parametrize(
