@@ -423,7 +423,7 @@ def _rows_problems(shape: Rows, value: Json, path: Path, *, patch: bool) -> Iter
         yield Fault(path, "This must be a table of rows by their name.")
         return
     if not patch and len(value) < shape.at_least:
-        yield Fault(path, "At least one row is needed.")
+        yield Fault(path, "A price is needed." if shape.key == "currency" else "At least one row is needed.")
     # The name of a row is its place in the table, not one of its cells.
     row = Group(shape.row.fields, tuple(name for name in shape.row.required if name != shape.key))
     for name, inner in value.items():

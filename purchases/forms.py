@@ -15,12 +15,12 @@ from django import forms
 
 from accounts import search
 from accounts.models import Account
-from purchases import drafts, overrides
+from purchases import billables, drafts, overrides
 from purchases import terms as domain
 from purchases.cards import METERED
 from purchases.models import PricePlan, Purchase
 from purchases.override_cells import plain_problem, whole_problem
-from purchases.override_form import OverrideForm
+from purchases.override_form import PREFIXES, OverrideForm
 from purchases.terms import EARLIEST, LATEST, OVERRIDE_KINDS, PLAN_TYPES, RULES, Need, PurchaseType
 from togai.strict_json import plain
 
@@ -45,7 +45,7 @@ DESK_NAMES = frozenset(
     }
 )
 # Names that belong to the cards of one plan.
-PLAN_PREFIXES = ("o/", "open/", "rows/", "plan/", "q/", "v/")
+PLAN_PREFIXES = (*PREFIXES, "q/", "v/")
 # The fields that some type forbids, as `RULES` has them; overrides have cells instead of a field.
 RULED = tuple(
     name for name in RULES[PurchaseType.PREPAID] if "override" not in name and name != "rate_card_quantities"
@@ -298,9 +298,8 @@ class DealForm(forms.Form):
         if was and was != here:
             prices = self._leave_plan(was, prices)
         restored = self._bring_back_plan(here)
-        opened = [name.removeprefix("open/") for name in self.typed if name.startswith("open/")]
         if prices and (was == here or restored):
-            prices.take(self.typed, opened)
+            prices.take(self.typed)
         return prices
 
     def _fresh_prices(self, plan):
@@ -333,7 +332,7 @@ class DealForm(forms.Form):
         field = _override_field_of(old)
         stored = getattr(self.deal, field) if self.deal.price_plan == old else None
         before = OverrideForm(old.details, stored or {}, kinds=OVERRIDE_KINDS[field], currency=self.currency)
-        before.take(typed, [name.removeprefix("open/") for name in names if name.startswith("open/")])
+        before.take(typed)
         if prices is not None and self.plan.togai_id == old.togai_id:
             for name in names:
                 if not name.startswith(("q/", "v/")):
@@ -367,7 +366,6 @@ class DealForm(forms.Form):
 
     def _refuse_unknown_names(self):
         known = {*self.fields, *DESK_NAMES}
-        known |= {f"open/{card.key}" for card in self.prices.cards} if self.prices else set()
         known |= self.prices.names() if self.prices else set()
         for name in self.typed:
             if name not in known and not name.startswith("choice/"):
@@ -417,9 +415,7 @@ class DealForm(forms.Form):
     def inputs(self):
         """The ids of everything that can take the focus when it is wrong."""
         found = {self[name].id_for_label for name in self.fields} | {"account-search", "id_type_0"}
-        for card in self.prices.cards if self.prices else ():
-            found |= {cell.id for cell in card.cells}
-        return found
+        return found | self.prices.inputs if self.prices else found
 
     def wire(self, here, *, first_error):
         """Tie the plan to the page at `here`, and give the focus to the first field that is wrong."""
@@ -514,6 +510,22 @@ class DealForm(forms.Form):
                 if card.billable_id and not card.is_removed
             ]
         return cards
+
+    def press(self, verb, target):
+        """Do what a button at the prices says; a card that comes or goes takes its own fields along."""
+        kind = self.prices.adding[0]
+        names = dict(billables.known(kind)) if verb == "add_card" else {}
+        anchor = (self.typed or {}).get(f"paste_at/{target}", "")
+        self.prices.do(verb, target, names, anchor)
+        for name in list(self.billed):
+            del self.fields[name]
+        self.billed.clear()
+        self._add_card_fields()
+
+    @property
+    def billables(self):
+        """What the catalogue knows that a new card may bill, as (id, name) pairs."""
+        return billables.known(self.prices.adding_kind) if self.prices.adds_billable else []
 
     def _add_fields(self, prefix, cards, stored):
         shown = {}
@@ -630,11 +642,7 @@ class DealForm(forms.Form):
             place = _FIRST_INPUTS.get(name, field.id_for_label)
             label = _PREFIX_LABELS.get(name[:2], "{}").format(field.label)
             found += [(place, label, message) for message in field.errors]
-        for card in self.prices.cards if self.prices else ():
-            found += [(card.id, card.label, message) for message in card.errors]
-            for cell in card.cells:
-                found += [(cell.id, cell.called, message) for message in cell.errors]
-        return found
+        return [*found, *self.prices.problems] if self.prices else found
 
 
 class PurchaseForm(DealForm):

@@ -1,5 +1,5 @@
 """
-The cells of the price editor: what a place of a card is called, what stands in it, and tables of slabs.
+The cells of the price editor: what a place of a card is called, and how its text is read and written.
 
 Plain values, no Django. A cell is named after its path in keyed details (`name_of`).
 """
@@ -8,50 +8,55 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from purchases.cards import INTERVALS, MAX_SLABS, number_problem
+from purchases import durations
+from purchases.cards import number_problem
 from purchases.money import number
 from togai.strict_json import plain
 
 Path = tuple[str, ...]
+Stored = Any  # what stands in a card: str, int, bool, list, or None for nothing
 
-NUMBER, WHOLE, CHOICE = "number", "whole", "choice"
+NUMBER, WHOLE, CHOICE, FLAG, TEXT = "number", "whole", "choice", "flag", "text"
+DURATION, LIST, CURRENCIES = "duration", "list", "currencies"
 
-MODELS = (
-    ("TIERED", "Tiered: each slab prices its own units"),
-    ("VOLUME", "Volume: the slab reached prices all units"),
-)
-PRICE_TYPES = (("PER_UNIT", "Per unit"), ("PACKAGE", "Package"), ("FLAT", "Flat"))
-INTERVAL_CHOICES = tuple((name, name.replace("_", "-").capitalize()) for name in INTERVALS)
-DAYS = (*((str(day), str(day)) for day in range(1, 32)), ("LAST", "Last day"))
-MONTHS = (
-    ("NIL", "None (weekly and monthly)"),
-    ("FIRST", "First month"),
-    *((str(month), f"Month {month}") for month in range(1, 13)),
-    ("LAST", "Last month"),
-)
+YES_OR_NO = (("true", "Yes"), ("false", "No"))
 
-# Kinds without a list of cards: one object, whose path has no billable id.
+# Togai's words for whole groups of what credit may be spent on.
+_GROUPS = {
+    "ALL_USAGE_METER_RATE_CARDS": "All usage",
+    "ALL_FIXED_FEE_RATE_CARDS": "All fixed fees",
+}
+_GROUP_IDS = {name.lower(): group for group, name in _GROUPS.items()}
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A place of a card that has a cell: its path inside the card and what people call it."""
+    """
+    A place of a card that has a cell: its path inside the card and what people call it.
+
+    :ivar optional: whether it may be left unsaid; a choice then offers that
+    :ivar extra: whether it belongs to the settings that a card shows on demand
+    """
 
     path: Path
     label: str
     kind: str = NUMBER
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
+    help: str = ""
+    optional: bool = False
+    extra: bool = False
 
 
 @dataclass
 class Cell:
     """
-    One number or choice on the page.
+    One value on the page.
 
     :ivar plan: the plan's text here; "" where the plan says nothing, None where it has no such row
     """
@@ -68,151 +73,72 @@ class Cell:
         """The name of the input, which is the path."""
         return name_of(self.path)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The id of the input."""
         return f"id_{self.name}"
 
-    @property
+    @cached_property
     def changed(self) -> bool:
         """Whether it says something else than the plan."""
-        return self.plan is not None and said(self.text) != self.plan
+        return self.plan is not None and said(self.leaf, self.text) != said(self.leaf, self.plan)
 
     @property
     def plan_says(self) -> str:
         """The plan's value in words."""
         if not self.plan:
             return "none"
-        return dict(self.leaf.choices).get(self.plan, self.plan)
+        return dict(self.leaf.choices).get(self.plan, ", ".join(self.plan.split("\n")))
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it is chosen from a list."""
+        return self.leaf.kind in (CHOICE, FLAG)
+
+    @property
+    def described(self) -> str:
+        """The ids of what is said about it: a help, the other way to write it, the plan's value, errors."""
+        parts = {"_help": self.leaf.help, "_aside": self.aside, "_plan": self.changed, "_error": self.errors}
+        return " ".join(f"{self.id}{suffix}" for suffix, there in parts.items() if there)
+
+    @property
+    def keyboard(self) -> str:
+        """What a phone should offer to type with."""
+        return {NUMBER: "decimal", WHOLE: "numeric"}.get(self.leaf.kind, "text")
 
     @property
     def options(self) -> list[tuple[str, str]]:
         """What may be chosen; a word of the plan's that we do not know stays choosable."""
         known = list(self.leaf.choices)
-        if self.plan == "" or not self.text:
+        if self.leaf.optional or self.plan == "" or not self.text:
             known.insert(0, ("", "Not set"))
         return known if any(value == self.text for value, _ in known) else [(self.text, self.text), *known]
 
-
-@dataclass(frozen=True)
-class Table:
-    """Where the slabs of a card are: once for all currencies, or per currency (credit grants)."""
-
-    path: Path
-    rates: tuple[str, ...]
-    currency: str = ""
-
     @property
-    def maps(self) -> Iterator[Path]:
-        """Every map of the card that has one row per slab."""
-        yield self.path
-        if not self.currency:
-            for currency in self.rates:
-                yield ("rateValues", currency, "slabRates")
-
-    def leaves(self, order: int) -> dict[str, Leaf]:
-        """The cells of one slab by their part in it."""
-        slab = (*self.path, str(order))
-        number_of = f"slab {order}"
-        found = {
-            "after": Leaf((*slab, "startAfter"), f"{number_of}, starts after"),
-            "type": Leaf((*slab, "priceType"), f"{number_of}, price type", CHOICE, PRICE_TYPES),
-            "package": Leaf((*slab, "slabConfig", "packageSize"), f"{number_of}, units per package"),
-        }
-        for currency in self.rates:
-            row = slab if self.currency else ("rateValues", currency, "slabRates", str(order))
-            limits = (*row, "slabRateConfig")
-            found[f"rate {currency}"] = Leaf((*row, "rate"), f"{number_of}, rate {currency}", unit=currency)
-            found[f"min {currency}"] = Leaf(
-                (*limits, "minimumRate"), f"{number_of}, minimum {currency}", unit=currency
-            )
-            found[f"max {currency}"] = Leaf(
-                (*limits, "maximumRate"), f"{number_of}, maximum {currency}", unit=currency
-            )
-        return found
+    def aside(self) -> str:
+        """A duration the other way: words where ISO was typed, ISO where words were; "" for the rest."""
+        if self.leaf.kind != DURATION:
+            return ""
+        try:
+            written = durations.iso(self.text)
+        except ValueError:
+            return ""
+        return durations.in_words(written) if self.text.strip()[:1] in ("P", "p") else written
 
 
-@dataclass
-class Row:
-    """One slab on the page."""
-
-    order: int
-    after: Cell
-    type: Cell
-    package: Cell
-    rates: list[Cell]
-    other_rates: list[Cell]
-    is_new: bool
-
-    @property
-    def cells(self) -> list[Cell]:
-        """Its cells from left to right."""
-        return [self.after, self.type, self.package, *self.rates, *self.other_rates]
-
-    @property
-    def changed(self) -> bool:
-        """Whether a cell of it differs from the plan."""
-        return any(cell.changed for cell in self.cells)
+@lru_cache(maxsize=4096)
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
-@dataclass
-class Grid:
-    """A table of slabs on the page."""
-
-    key: str
-    currency: str
-    currencies: list[str]
-    others: list[str]
-    rows: list[Row]
-    plan_rows: int
-
-    @property
-    def name(self) -> str:
-        """The name of the input that counts its rows."""
-        return f"rows/{self.key}"
-
-    @property
-    def packages(self) -> bool:
-        """Whether some slab is priced by the package, so that the column matters."""
-        return any(row.type.text == "PACKAGE" or row.package.text or row.package.errors for row in self.rows)
-
-    @property
-    def removable(self) -> bool:
-        """Whether a slab may go: the last one stays."""
-        return len(self.rows) > 1
-
-    @property
-    def full(self) -> bool:
-        """Whether Togai takes no further slab."""
-        return len(self.rows) >= MAX_SLABS
-
-    @property
-    def missing(self) -> int:
-        """How many slabs fewer than the plan it has."""
-        return max(0, self.plan_rows - len(self.rows))
-
-    @property
-    def others_matter(self) -> bool:
-        """Whether the rates in other currencies should be in sight: one is changed, new or wrong."""
-        return any(
-            cell.changed or cell.errors or (row.is_new and not cell.text)
-            for row in self.rows
-            for cell in row.other_rates
-        )
-
-
-@dataclass
-class Limit:
-    """The least and the most of a slab or a card in one currency, on the page."""
-
-    label: str
-    least: Cell
-    most: Cell
+def key_of(path: Path) -> str:
+    """How posted names call a place; ids of Togai's are opaque, so each part is quoted."""
+    return "/".join(_quoted(part) for part in path)
 
 
 def name_of(path: Path) -> str:
-    """The name of the input for a path; ids of Togai's are opaque, so each part is quoted."""
-    return "o/" + "/".join(quote(part, safe="") for part in path)
+    """The name of the input for a path."""
+    return f"o/{key_of(path)}"
 
 
 def plain_problem(text: str) -> str:
@@ -235,13 +161,73 @@ def whole_problem(text: str) -> str:
     return ""
 
 
-def said(text: str) -> str:
-    """A text as the stored form writes it, where it is a number; for comparing with the plan."""
+def written(leaf: Leaf, value: Stored) -> str:
+    """The text that stands for a stored value; "" for none, and for what is no value of this kind."""
+    match leaf.kind:
+        case _ if isinstance(value, bool):
+            return str(value).lower() if leaf.kind == FLAG else ""
+        case "list" | "currencies" if isinstance(value, list):
+            names = [str(name) for name in value]
+            return (
+                ", ".join(names)
+                if leaf.kind == CURRENCIES
+                else "\n".join(_GROUPS.get(name, name) for name in names)
+            )
+        case "duration" if isinstance(value, str):
+            return durations.as_typed(value)
+        case _:
+            return str(value) if isinstance(value, str | int) else ""
+
+
+def read(leaf: Leaf, text: str) -> tuple[Stored, str]:
+    """The stored value that a text stands for, None for none, and what is wrong with it or ""."""
     text = text.strip()
-    return text if plain_problem(text) else plain(Decimal(text))
+    if not text:
+        return None, "Name at least one currency." if leaf.kind == CURRENCIES else ""
+    match leaf.kind:
+        case "number":
+            message = plain_problem(text)
+            return (None, message) if message else (plain(Decimal(text)), "")
+        case "whole":
+            message = whole_problem(text)
+            return (None, message) if message else (int(text), "")
+        case "choice":
+            known = any(text == value for value, _ in leaf.choices)
+            return (text, "") if known else (None, "Choose one of the list.")
+        case "flag":
+            return (text == "true", "") if text in ("true", "false") else (None, "Choose yes or no.")
+        case "duration":
+            try:
+                return durations.iso(text), ""
+            except ValueError as refusal:
+                return None, str(refusal)
+        case "list":
+            names = [name.strip() for name in text.splitlines() if name.strip()]
+            return [_GROUP_IDS.get(name.lower(), name) for name in names], ""
+        case "currencies":
+            return _currencies(text)
+        case _:
+            return text, ""
+
+
+def said(leaf: Leaf, text: str) -> Stored:
+    """What a text says, for comparing: the same for all ways to write one value."""
+    value, message = read(leaf, text)
+    return text.strip() if message else value
+
+
+def _currencies(text: str) -> tuple[Stored, str]:
+    names = [name for name in re.split(r"[\s,;]+", text.upper()) if name]
+    for place, name in enumerate(names):
+        if not _CURRENCY.fullmatch(name):
+            return None, f"A currency is three letters, such as EUR; “{name[:20]}” is none."
+        if name in names[:place]:
+            return None, f"{name} is there twice."
+    return names, "" if names else "Name at least one currency."
 
 
 def at(card: Any, path: Path) -> Any:
+    """What stands at a path of a card; entries of a list are counted from 1. None for nothing."""
     for part in path:
         if isinstance(card, Mapping):
             card = card.get(part)
@@ -252,31 +238,7 @@ def at(card: Any, path: Path) -> Any:
     return card
 
 
-def text_at(card: Mapping[str, Any] | None, path: Path) -> str:
-    value = at(card, path)
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
-def words(path: Path) -> str:
-    """The last part of a path as words: "invoiceTiming" is "invoice timing"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", path[-1]).lower() if path else "everything"
-
-
-def paths(card: Any, above: Path = ()) -> Iterator[Path]:
-    """The paths of everything that is no map; a list without names is split where its entries are maps."""
-    rows: Iterable[tuple[str, Any]]
-    if isinstance(card, Mapping):
-        rows = card.items()
-    elif isinstance(card, list) and all(isinstance(entry, Mapping) for entry in card):
-        rows = ((str(place), entry) for place, entry in enumerate(card, start=1))
-    else:
-        yield above
-        return
-    for name, inner in rows:
-        yield from paths(inner, (*above, name))
-
-
-def put(card: dict[str, Any], path: Path, value: str | int | None) -> None:
+def put(card: dict[str, Any], path: Path, value: Stored) -> None:
     """Set a value, making the objects on its way; None takes the key out and makes nothing."""
     holder: Any = card
     for part in path[:-1]:
@@ -296,14 +258,20 @@ def put(card: dict[str, Any], path: Path, value: str | int | None) -> None:
         holder[path[-1]] = value
 
 
-def in_order(card: Mapping[str, Any] | None, table: Table) -> bool:
-    """Whether slabs are numbered 1, 2, 3 and every rate belongs to one of them."""
-    slabs = at(card, table.path)
-    if slabs is None:
-        return True
-    if not isinstance(slabs, Mapping):
-        return False
-    wanted = {str(order) for order in range(1, len(slabs) + 1)}
-    if set(slabs) != wanted:
-        return False
-    return all(set(at(card, path) or {}) <= wanted for path in table.maps)
+def words(path: Path) -> str:
+    """The last part of a path as words: "invoiceTiming" is "invoice timing"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", path[-1]).lower() if path else "everything"
+
+
+def paths(card: Any, above: Path = ()) -> Iterator[Path]:
+    """The paths of everything that is no map; a list without names is split where its entries are maps."""
+    rows: Iterable[tuple[str, Any]]
+    if isinstance(card, Mapping):
+        rows = card.items()
+    elif isinstance(card, list) and all(isinstance(entry, Mapping) for entry in card):
+        rows = ((str(place), entry) for place, entry in enumerate(card, start=1))
+    else:
+        yield above
+        return
+    for name, inner in rows:
+        yield from paths(inner, (*above, name))

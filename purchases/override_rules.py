@@ -45,7 +45,8 @@ def sent_faults(
         changed = kind in changes and (not billable_id or billable_id in changes[kind])
         for wanted in dict.fromkeys([*added, *([currency] if changed and currency else [])]):
             prices = _prices(kind, card)
-            if isinstance(prices, Mapping) and wanted not in prices:
+            # A card without any price has been told so already.
+            if isinstance(prices, Mapping) and prices and wanted not in prices:
                 table = (
                     ("rateDetails", "currencySlabRateDetails")
                     if kind == "creditGrantRateCards"

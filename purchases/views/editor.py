@@ -31,7 +31,10 @@ from purchases.volumes import volumes_page
 from purchases.workings import workings
 
 # Buttons that only draw the page again.
-REDRAWS = ("update", "open", "reset", "add_slab", "remove_slab")
+REDRAWS = (
+    *("update", "open", "reset", "limits", "add_card", "remove_card", "currencies", "add_slab", "remove_slab"),
+    *("raise_slab", "lower_slab", "paste_slabs"),
+)
 
 TYPES = [
     (
@@ -366,10 +369,9 @@ def _redraw(request, desk, form, deal, **page):
     verb, _, target = _do(request).partition(":")
     if verb not in REDRAWS:
         raise BadRequest("There is no such button.")
-    if form.prices and target:
-        form.prices.do(verb, target)
     focus = ""
-    if form.prices and verb in ("open", "add_slab", "reset"):
+    if form.prices and verb != "update":
+        form.press(verb, target)
         focus = form.prices.first_of(verb, target)
     return _page(request, desk, form, deal, focus=focus, is_redraw=True, **page)
 

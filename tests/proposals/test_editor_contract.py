@@ -134,12 +134,12 @@ def posted(case, *, form_class, model, account, user):
     for place, verb in presses:
         card = form.prices.cards[place % len(form.prices.cards)]
         card.open()
-        for grid in card.grids if verb != "open" else ():
+        for grid in card.page.grids if verb != "open" else ():
             form.prices.do(verb, grid.key if verb == "add_slab" else f"{grid.key}#{len(grid.rows)}")
     cells, fields["cards_of"] = {}, typed["price_plan"]
     for card in form.prices.cards:
         if card.is_open:
-            fields |= {f"open/{card.key}": "1"} | {grid.name: str(len(grid.rows)) for grid in card.grids}
+            fields |= {f"open/{card.key}": "1"} | {grid.name: str(len(grid.rows)) for grid in card.page.grids}
             cells |= {cell.name: cell for cell in card.cells}
     fields |= {name: cell.text for name, cell in cells.items()}
     for name, cell in cells.items():
