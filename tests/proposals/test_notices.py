@@ -8,7 +8,7 @@ import pytest
 from django.core import mail as django_mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, override_settings
 
 from accounts.models import Team
 from audit.refusals import Invalid, WrongStatus
@@ -422,6 +422,17 @@ class Dies(BaseEmailBackend):
         raise SystemExit
 
 
+class Overtaken(BaseEmailBackend):
+    """While it connects, another worker sends what this one has read as due."""
+
+    def open(self):
+        with override_settings(EMAIL_BACKEND="django.core.mail.backends.locmem.EmailBackend"):
+            assert notices.mail(at=LATER) == 1
+
+    def send_messages(self, email_messages):
+        raise AssertionError("It was sent already.")
+
+
 class Refuses(BaseEmailBackend):
     """A server that does not know one address."""
 
@@ -441,6 +452,13 @@ def test_a_worker_that_dies_while_it_sends_sends_nothing_twice(told, settings):
     settings.EMAIL_BACKEND = here
     assert notices.mail(at=LATER) == 0
     assert Notice.objects.visible_to(told.person).filter(is_read=False).exists()
+
+
+def test_of_two_workers_one_sends(told, settings):
+    """G-58: both have read the same list of what is due."""
+    settings.EMAIL_BACKEND = f"{__name__}.Overtaken"
+    assert notices.mail(at=LATER) == 0
+    assert len(django_mail.outbox) == 1
 
 
 def test_an_address_that_is_refused_holds_nobody_up(settings):
