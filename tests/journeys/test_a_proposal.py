@@ -19,7 +19,7 @@ def _togai_is_quick(desk):
 
 
 def test_a_deal_is_drafted_declined_revised_approved_paid_and_granted(desk, open_page):
-    """G-01, G-22, G-25, G-27: the whole way, each step seen by the other without reloading."""
+    """G-01, G-22, G-27, G-35: the whole way, each step seen by the other without reloading."""
     rep, finance = open_page(), open_page()
     desk.sign_in(rep, "rep")
     draft_a_renewal(rep)
@@ -112,7 +112,7 @@ def revise(rep, reference):
 
 
 def test_an_association_with_a_cheaper_slab_of_use_runs_to_success(desk, open_page):
-    """G-05: postpaid, on a billing plan, with an override of one usage slab."""
+    """G-04: postpaid, on a billing plan, with an override of one usage slab."""
     rep, finance = open_page(refusals=(422,)), open_page()
     desk.sign_in(rep, "rep")
     acts.start(rep, "proposal", "fjordline-grid")
@@ -154,7 +154,7 @@ def test_an_association_with_a_cheaper_slab_of_use_runs_to_success(desk, open_pa
 
 
 def test_finance_sees_why_her_own_deal_is_not_hers_to_decide(desk, open_page):
-    """G-25: four eyes in the browser; a colleague says yes with the keyboard alone."""
+    """G-22: four eyes in the browser; a colleague says yes with the keyboard alone."""
     author, colleague = open_page(refusals=(403,)), open_page()
     desk.sign_in(author, "finance")
     reference = acts.submitted_grant(author, "fjordline-wind", title="Written by finance")
@@ -181,7 +181,7 @@ def test_finance_sees_why_her_own_deal_is_not_hers_to_decide(desk, open_page):
 
 
 def test_a_rep_takes_back_what_nobody_has_decided(desk, open_page):
-    """G-22: recalled here and declined there; the next revision starts from it."""
+    """G-25: recalled here and declined there; the next revision starts from it."""
     rep, finance = open_page(), open_page()
     desk.sign_in(rep, "rep")
     reference = acts.submitted_grant(rep, "ivorymill-at", title="Too early")

@@ -22,7 +22,7 @@ def release(page, reference):
 
 
 def test_a_top_up_and_a_bundle_are_released_and_followed_to_success(desk, open_page):
-    """G-35: nothing reaches Togai before finance releases it, then each once."""
+    """G-22, G-46: nothing reaches Togai before finance releases it, then each once."""
     acts.hurry(desk)
     rep, other, finance = open_page(), open_page(), open_page()
     desk.sign_in(rep, "rep")

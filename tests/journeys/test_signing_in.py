@@ -26,7 +26,7 @@ def test_a_wrong_password_says_so_and_opens_nothing(desk, page):
 
 
 def test_whoever_was_signed_out_before_pressing_a_button_finds_back_to_it(desk, open_page):
-    """G-33: the press changes nothing, and signing in again leads to no dead end."""
+    """The press changes nothing, and signing in again leads to no dead end."""
     rep, finance = open_page(), open_page(refusals=(405,))
     desk.sign_in(rep, "rep")
     reference = acts.submitted_grant(rep, "brightfold-eu", title="Left open over lunch")

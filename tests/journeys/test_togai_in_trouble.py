@@ -16,7 +16,7 @@ def banner(page):
 
 
 def test_work_goes_on_while_togai_is_away_and_everything_is_delivered_once(desk, open_page):
-    """G-33, R-07: drafting, submitting and deciding need no Togai; it hears of each of them once."""
+    """G-47: drafting, submitting and deciding need no Togai; it hears of each of them once."""
     rep, finance = open_page(), open_page()
     desk.sign_in(rep, "rep")
     desk.sign_in(finance, "finance")
@@ -74,7 +74,7 @@ def test_work_goes_on_while_togai_is_away_and_everything_is_delivered_once(desk,
 
 
 def test_a_refused_create_says_why_and_the_next_revision_goes_through(desk, open_page):
-    """G-33, R-16: Togai's own words stand at the proposal, for rep and finance."""
+    """G-05: Togai's own words stand at the proposal, for rep and finance."""
     rep, finance = open_page(), open_page()
     desk.sign_in(rep, "rep")
     words = "Account doraku-jp has reached its credit limit."

@@ -59,7 +59,7 @@ def worker():
 
 
 def test_a_draft_is_submitted_frozen_and_stays_here():
-    """G-01, G-25: nothing is meant for Togai until finance says yes."""
+    """G-01: nothing is meant for Togai until finance says yes."""
     purchase = purchase_draft()
     services.submit(purchase_id=purchase.pk, by=purchase.created_by, at=LATER, version=purchase.version)
     purchase.refresh_from_db()
