@@ -139,7 +139,7 @@ class CardForm:
                 for message in cell.errors:
                     yield cell.id, cell.called, message
         for key, (_, errors) in self.pastes.items():
-            for message in errors or ["Take the rows over, or empty the box."]:
+            for message in errors:
                 yield f"id_paste/{key}", f"{self.label}, rows of a spreadsheet", message
 
     @property
@@ -215,7 +215,7 @@ class CardForm:
                 most = max(lines.most, *(row_count(card, lines) for card in (self.base, self.current)))
                 self.counts[lines.path] = min(max(int(count), 1), most)
             if typed.get(f"paste/{key}", "").strip():
-                self.pastes[key] = typed[f"paste/{key}"], []
+                self.pastes[key] = typed[f"paste/{key}"], ["Take these lines over, or empty the box."]
         flag = typed.get(name_of((*self.path, *ANNIVERSARY)))
         if flag is not None:
             self.texts[ANNIVERSARY] = flag

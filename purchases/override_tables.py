@@ -159,7 +159,7 @@ class Grid:
     def columns(self) -> list[str]:
         """What a row of a spreadsheet holds, from left to right, in words."""
         rates = [f"rate {currency}" for currency in (*self.currencies, *self.others)]
-        return ["above, units", "priced", "units per package", *rates]
+        return ["units above", "priced", "units per package", *rates]
 
     @property
     def others_matter(self) -> bool:
