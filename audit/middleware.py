@@ -26,10 +26,16 @@ def remember_the_request(get_response):
                     by=request.user,
                     at=timezone.now(),
                     method=request.method,
-                    path=request.path,
+                    path=_path(request),
                     status=response.status_code,
                 )
             response["X-Request-ID"] = origin.request_id
             return response
 
     return middleware
+
+
+def _path(request):
+    """The path, without the token of a customer's link: the record is no place to keep a key."""
+    token = request.resolver_match.kwargs.get("token") if request.resolver_match else None
+    return request.path.replace(token, "***") if token else request.path

@@ -54,7 +54,7 @@ _REFUNDS = {
     "WALLET": "Unused time is added to your prepaid balance",
 }
 _ALL_OF = {"ALL_USAGE_METER_RATE_CARDS": "all use", "ALL_FIXED_FEE_RATE_CARDS": "all fixed fees"}
-TO_BE_AGREED = "to be agreed"
+TO_BE_CONFIRMED = "to be confirmed"
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ def money(amount, currency):
     """
     An amount as the customer reads it, with every digit it has: "€1,234.50", "JP¥1,250", "KWD 12.345".
 
-    :param amount: Decimal, or None for what is not agreed yet
+    :param amount: Decimal, or None for what nobody knows yet
     """
     if amount is None:
-        return TO_BE_AGREED
+        return TO_BE_CONFIRMED
     digits = max(minor_digits(currency), -amount.normalize().as_tuple().exponent)
     symbol = get_currency_symbol(currency, locale=LOCALE)
     gap = "\N{NO-BREAK SPACE}" if symbol[-1:].isalpha() else ""
@@ -283,9 +283,9 @@ class _Card:
         if self.is_metered:
             if self.slabs > 1:
                 return "by range, below"
-            return self.ranges[0][1] if self.ranges else TO_BE_AGREED
+            return self.ranges[0][1] if self.ranges else TO_BE_CONFIRMED
         if self.of.amount is None:
-            return TO_BE_AGREED
+            return TO_BE_CONFIRMED
         return money(self.of.amount.amount, self.currency) if self.of.amount.amount else "included"
 
     # --- What else ---

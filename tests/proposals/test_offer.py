@@ -265,7 +265,7 @@ def test_many_windows_of_one_allowance_are_one_row():
         ("KWD", D("1234.5"), "KWD\N{NO-BREAK SPACE}1,234.500"),
         ("CHF", D("-3"), "−CHF\N{NO-BREAK SPACE}3.00"),
         ("EUR", D("1E+3"), "€1,000.00"),
-        ("EUR", None, "to be agreed"),
+        ("EUR", None, "to be confirmed"),
     ],
 )
 def test_amounts_have_the_digits_and_the_sign_of_their_currency(currency, amount, shown):
@@ -330,7 +330,14 @@ def test_a_draft_that_lacks_something_still_has_a_page(lacks):
     """G-39: for colleagues, marked as an internal draft; what is missing is not made up."""
     words = words_of(drafted(**lacks))
     assert "Internal draft" in words
-    assert "Nothing is chosen yet." in words or "to be agreed" in words
+    assert "Nothing is chosen yet." in words or "to be confirmed" in words
+
+
+def test_what_nobody_has_priced_is_to_be_confirmed():
+    """G-39: a card without a quantity of its own has no amount that we would make up."""
+    words = words_of(approved(quantity=None, rate_card_quantities={"feature.calls": "2"}))
+    assert "Onboarding Once to be confirmed" in words
+    assert "Total to be confirmed" in words
 
 
 # --- What is not ---

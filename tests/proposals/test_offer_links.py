@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from audit import services as audit
-from audit.models import Event
+from audit.models import Denial, Event
 from audit.refusals import Invalid, NotAllowed, WrongStatus
 from audit.roles import Role
 from config import logs
@@ -279,6 +279,16 @@ def test_a_colleague_who_is_signed_in_is_not_counted(client, now):
     client.logout()
     client.head(f"/offers/{token}/")
     assert CustomerLink.objects.get().views == 0
+
+
+def test_a_colleague_who_finds_nothing_leaves_no_key_on_record(client, now):
+    """P-30, S-30: that they were refused is on record, the token is not."""
+    proposal = approved(at=now)
+    link, token = make(proposal, at=now)
+    customer_links.revoke(link_id=link.pk, by=proposal.owner, at=now)
+    client.force_login(rep())
+    opened(client, token, "pdf/")
+    assert Denial.objects.get().path == "/offers/***/pdf/"
 
 
 def test_a_link_opens_nothing_else(client, now):
