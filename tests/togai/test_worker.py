@@ -342,9 +342,31 @@ def test_a_lost_answer_to_a_decision_is_read_back(togai, worker, clock):
     assert len(togai.decisions()) == 1
 
 
-def test_the_direction_of_a_decision_cannot_be_changed(togai, worker):
+@pytest.mark.parametrize(
+    "status", ["PROPOSAL_APPROVED", "PENDING", "IN_PROGRESS", "SUCCESS", "FAILURE"], ids=str.lower
+)
+def test_an_approval_is_done_by_every_status_that_follows_it(togai, worker, clock, status):
+    """R-25: Togai may have gone on, or failed, before its answer to our decision is read back."""
+    proposal = submitted()
+    worker.work()
+    approved(proposal)
+    togai.next_answers = ["lost"]
+    worker.work()
+    proposal.refresh_from_db()
+    togai.records[proposal.togai_id]["status"] = status
+    clock.forward(minutes=1)
+    worker.work()
+    proposal.refresh_from_db()
+    assert delivery_of(proposal, Delivery.Kind.DECIDE).state == State.CONFIRMED
+    assert (proposal.status, proposal.togai_status, len(togai.decisions())) == ("APPROVED", status, 1)
+
+
+@pytest.mark.parametrize("state", [State.NOT_SENT, State.UNKNOWN, State.CONFIRMED, State.NEEDS_HUMAN])
+def test_the_direction_of_a_decision_cannot_be_changed(togai, worker, state):
     """R-26: after the decision there is no other verb, whatever state its delivery is in."""
     proposal = approved(submitted())
+    decisions = Delivery.objects.filter(kind=Delivery.Kind.DECIDE)
+    decisions.update(state=state)
     with pytest.raises(services.WrongStatus):
         services.decline(
             proposal_id=proposal.pk,
@@ -354,7 +376,7 @@ def test_the_direction_of_a_decision_cannot_be_changed(togai, worker):
             reason_code="other",
             reason="Changed our mind after all.",
         )
-    assert Delivery.objects.filter(kind=Delivery.Kind.DECIDE).count() == 1
+    assert [(one.direction, one.state) for one in decisions] == [("APPROVE", state)]
 
 
 def test_nothing_is_sent_that_was_not_committed_first(togai, worker):
