@@ -8,8 +8,8 @@ from proposals import reading
 class SidesForm(forms.Form):
     """Two different sides of a deal: revisions, or the plan."""
 
-    a = forms.ChoiceField(label="From")
-    b = forms.ChoiceField(label="To")
+    a = forms.ChoiceField(label="From", required=False)
+    b = forms.ChoiceField(label="To", required=False)
 
     def __init__(self, query, *, revisions):
         """
@@ -17,7 +17,7 @@ class SidesForm(forms.Form):
         :param revisions: those of the deal, newest first
         """
         a, b = reading.usual_sides(revisions)
-        super().__init__({"a": query.get("a", a), "b": query.get("b", b)})
+        super().__init__({"a": query.get("a") or a, "b": query.get("b") or b})
         for name in ("a", "b"):
             self.fields[name].choices = reading.sides_of(revisions)
             self.fields[name].error_messages["invalid_choice"] = "There is no such revision of this deal."

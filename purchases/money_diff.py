@@ -175,6 +175,16 @@ class LineDiff:
         return self.term if self.period.apart_because else self.period
 
     @property
+    def stands_still(self) -> bool:
+        """Whether both sides say the same of its money: what is due, when, and how it comes about."""
+        amounts = [self.period, self.term, *([] if self.first is None else [self.first])]
+        alike = all(both.left == both.right and not both.apart_because for both in amounts)
+        told = len(self.due) == 1 and len(self.quantities) == 1
+        # What a commitment is held against moves with the other lines, which say so themselves.
+        own = (part for part in self.parts if part.place not in (_REACHED, _BEYOND))
+        return alike and told and all(part.is_same for part in own)
+
+    @property
     def has_story(self) -> bool:
         """Whether its parts tell more than the line does: not for a single fee."""
         cells = [cell for part in self.parts for cell in (part.left, part.right) if cell is not None]
@@ -207,9 +217,9 @@ class MoneyDiff:
     @property
     def is_same(self) -> bool:
         """Whether nothing differs in money: neither an amount nor how it comes about."""
-        return all(
-            line.change == "same" and all(part.is_same for part in line.parts) for line in self.lines
-        ) and all(total.amount.kind == "same" for total in self.totals)
+        return all(line.change == "same" for line in self.lines) and all(
+            total.amount.kind == "same" for total in self.totals
+        )
 
     @property
     def rounds(self) -> bool:
@@ -248,11 +258,12 @@ _Firsts = tuple[FirstInvoice | None, FirstInvoice | None]
 def _line(pair: LineComparison, left: _Sided, right: _Sided, firsts: _Firsts) -> LineDiff:
     sides = [line for line, _ in (left, right) if line is not None]
     apart = _apart(left, right)
-    return LineDiff(
+    line = LineDiff(
         kind=pair.kind,
         billable_id=pair.billable_id,
         label=pair.label,
-        change=pair.change,
+        # What a card says beside its money (a name, a day) is for others to compare.
+        change=pair.change if pair.change in ("added", "removed") else "changed",
         due=tuple(dict.fromkeys(_rhythm(line, side) for line, side in (left, right) if line is not None)),
         quantities=tuple(dict.fromkeys(line.quantity for line in sides)),
         period=Both(_period(left[0]), _period(right[0]), apart),
@@ -261,6 +272,7 @@ def _line(pair: LineComparison, left: _Sided, right: _Sided, firsts: _Firsts) ->
         parts=tuple(_parts(left, right, apart)),
         unknown_because=tuple(dict.fromkeys(line.unknown_because for line in sides if line.amount is None)),
     )
+    return replace(line, change="same") if line.change == "changed" and line.stands_still else line
 
 
 def _apart(left: _Sided, right: _Sided) -> str:
@@ -456,7 +468,7 @@ def _priced(slab: Slab) -> str:
             return "per unit"
         case "FLAT":
             return "flat"
-    return f"per package of {plain(slab.package_size or _NOTHING)}"
+    return figures.grouped(f"per package of {plain(slab.package_size or _NOTHING)}")
 
 
 def _due(

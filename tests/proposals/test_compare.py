@@ -131,6 +131,7 @@ def test_the_newest_revision_stands_beside_the_one_before_it(client, mia, now):
         ("?a=plan&b=2", "Revision 2 beside the plan", "−50.00"),
         ("?a=2&b=plan", "The plan beside revision 2", "+50.00"),
         ("?a=plan", "Revision 3 beside the plan", "−19.00"),
+        ("?a=&b=", "Revision 3 beside revision 2", "+31.00"),
         ("?b=3&next=//evil.example&seen=x", "Revision 3 beside revision 2", "+31.00"),
     ],
 )
@@ -172,11 +173,11 @@ def test_the_sums_on_the_page_are_the_engine_s(client, mia, now):
             assert f" {figures.amount(money.amount, 'EUR')} " in words
 
 
-@pytest.mark.parametrize("query", ["?a=9", "?a=x&b=1", "?b=%F0%9F%98%80", "?a=-1&b=2", "?a="])
+@pytest.mark.parametrize("query", ["?a=9", "?a=x&b=1", "?b=%F0%9F%98%80", "?a=-1&b=2"])
 def test_a_side_that_is_not_there_is_said_so(client, mia, now, query):
     proposal = three_revisions(mia, now)
     html = page(client, proposal, query)
-    assert "There is no such revision of this deal." in html or "This field is required." in html
+    assert "There is no such revision of this deal." in html
     assert "What it costs" not in html
 
 

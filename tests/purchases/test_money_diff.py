@@ -377,7 +377,13 @@ def test_a_term_without_an_end_has_no_sum_but_a_month_has():
 
 
 def test_sides_that_say_the_same_are_the_same():
+    """A line changes with its own money: not with its place in a card, and not with other lines."""
     assert money_diff.between(fee("100"), fee("100")).is_same
+    assert only_line(fee("100"), fee("100.00", invoiceTiming="IN_ADVANCE")).change == "same"
+    assert only_line(fee("100"), fee("100", invoiceTiming="IN_ARREARS")).change == "changed"
+    floor = {"displayName": "Floor", "rateValues": [{"currency": "EUR", "rate": "100"}]}
+    both = [monthly(usage(rate, starts=("0",)), minimumCommitment=floor) for rate in ("0.20", "0.18")]
+    assert [line.change for line in money_diff.between(*both).lines] == ["changed", "same"]
     assert not money_diff.between(fee("100"), fee("100", effective_until=date(2032, 2, 29))).is_same
 
 
