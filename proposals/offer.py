@@ -178,7 +178,7 @@ def _terms(terms, plan, account):
         days = account.net_term_days
         within = f"within {days} day{'' if days == 1 else 's'}" if days else "on receipt"
         yield f"Invoices are payable {within}."
-    yield "All prices are without taxes, which are added where the law asks for them."
+    yield "Taxes are added where the law asks for them."
 
 
 def _cycle(terms, plan):

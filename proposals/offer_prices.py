@@ -412,7 +412,10 @@ def _sums(least, by_use):
     first = pricing.first_invoice(least)
     if first and first.amount and first.amount.amount:
         when = f"after {cycles_in_words(least.interval, first.after)}" if first.after else "at the start"
-        yield Sum(f"First invoice, {when}", _shown(first.amount, least.currency))
+        more = any(charge.line.kind in METERED for charge in first.charges)
+        yield Sum(
+            f"First invoice, {when}{', at least' if more else ''}", _shown(first.amount, least.currency)
+        )
     elif any(line.per == "once" for line in least.lines):
         yield Sum("Once", _shown(least.once, least.currency))
     if all((line.every, line.offset) == (1, 0) for line in cycle):

@@ -20,6 +20,7 @@ from purchases import terms as domain
 from purchases.models import PricePlan, RateCard
 from tests.factories import (
     API_CALLS,
+    MESSAGES,
     NOON,
     ONBOARDING,
     PLATFORM_FEE,
@@ -149,6 +150,20 @@ def test_a_commitment_is_the_least_of_every_month():
     )
     assert "Each month, at least €600.00" in words
     assert "Over 12 months, at least €7,200.00" in words
+
+
+def test_a_first_invoice_over_what_is_used_has_no_end_yet():
+    """G-39: what is charged afterwards comes together with what was used until then."""
+    fee = PLATFORM_FEE | {"invoiceTiming": "IN_ARREARS"}
+    words = words_of(
+        association(
+            plan_cards=[
+                ("fixedFeeRateCards", "addon.platform", fee),
+                ("usageRateCards", "um.messages", MESSAGES),
+            ]
+        )
+    )
+    assert "First invoice, after 1 month, at least €499.00" in words
 
 
 def test_limits_packages_licences_and_grants_are_told_in_words():
