@@ -137,6 +137,14 @@ def last_no(noes, proposal):
     return next((no for no in noes if no.revision == proposal.revision), None)
 
 
+def said_before(draft):
+    """What finance said about the revision that a draft follows, as a `No`; None for nothing (G-35)."""
+    if draft.previous_id is None:
+        return None
+    no = last_no(noes_of([draft.previous]), draft)
+    return no if no and no.verb != Decision.Verb.RECALL else None
+
+
 def notes_by_line(no):
     """The notes of a no by the line they are pinned to."""
     pinned = {}

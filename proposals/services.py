@@ -30,7 +30,7 @@ def create(*, by, at, fields, form_token=None):
     return drafts.create(Proposal, by=by, at=at, fields=fields, sequence="proposal", form_token=form_token)
 
 
-def edit(*, proposal_id, by, at, fields, version, batch_id=None, reason=""):
+def edit(*, proposal_id, by, at, fields, version, batch_id=None, reason="", origin=None):
     """Change a draft; see `drafts.edit`."""
     return drafts.edit(
         Proposal,
@@ -41,6 +41,7 @@ def edit(*, proposal_id, by, at, fields, version, batch_id=None, reason=""):
         version=version,
         batch_id=batch_id,
         reason=reason,
+        origin=origin,
     )
 
 

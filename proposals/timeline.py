@@ -5,7 +5,7 @@ from django.db.models import OuterRef, Subquery
 from audit.models import Event
 from proposals.models import ReasonCode
 from purchases.timeline import FIELDS as DEAL_FIELDS
-from purchases.timeline import MOST_SHOWN, edits_in, name_of, togai_words
+from purchases.timeline import MOST_SHOWN, edits_in, name_of, togai_words, together
 from togai import statuses
 
 FIELDS = DEAL_FIELDS | {"payment_mode": "payment"}
@@ -53,7 +53,7 @@ def events_of(proposal):
         .select_related("actor", "on_behalf_of")
         .annotate(reason_label=Subquery(label))[: MOST_SHOWN + 1]
     )
-    return [told(event) for event in found[:MOST_SHOWN]], len(found) > MOST_SHOWN
+    return [told(event) for event in together(found[:MOST_SHOWN])], len(found) > MOST_SHOWN
 
 
 def told(event):

@@ -169,11 +169,12 @@ def last_of(model, account, *, by):
 
 
 @transaction.atomic
-def edit(model, *, pk, by, at, fields, version, batch_id=None, reason=""):
+def edit(model, *, pk, by, at, fields, version, batch_id=None, reason="", origin=None):
     """
     Change fields of a draft.
 
     :param version: the version that the person had read; another one means somebody was faster
+    :param origin: what the record says beside the fields: which page they were typed on
     :returns: the saved deal; unchanged, and not recorded, when nothing differs
     :raises Stale: the draft has moved on since `version`
     :raises WrongStatus: it is no draft any more
@@ -207,7 +208,7 @@ def edit(model, *, pk, by, at, fields, version, batch_id=None, reason=""):
         by=by,
         at=at,
         before={name: before[name] for name in changed} | {"version": version},
-        after={name: after[name] for name in changed} | {"version": deal.version},
+        after={name: after[name] for name in changed} | {"version": deal.version} | (origin or {}),
         reason=reason,
         batch_id=batch_id,
     )

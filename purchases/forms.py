@@ -9,7 +9,7 @@ import copy
 import re
 from datetime import date
 from decimal import Decimal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from django import forms
 
@@ -38,6 +38,9 @@ DESK_NAMES = frozenset(
         "version",
         "read",
         "form_token",
+        "page",
+        "turn",
+        "plan_seen",
         "type_was",
         "cards_of",
         "account_pick",
@@ -195,6 +198,7 @@ class DealForm(forms.Form):
         super().__init__(self.typed, initial=self._initial())
         self._shape()
         if self.typed is not None:
+            self._set_aside_amounts()
             if not for_figures:
                 self._refuse_unknown_names()
 
@@ -364,6 +368,21 @@ class DealForm(forms.Form):
             del self.kept[next(iter(self.kept))]
         return restored
 
+    def _set_aside_amounts(self):
+        """What was counted on cards that the chosen version of the plan has no more goes, with a word."""
+        was = self.typed.get("cards_of", "").strip()
+        if not self.plan or was == str(self.plan.pk):
+            return
+        for name in [
+            name for name in self.typed if name.startswith(("q/", "v/")) and name not in self.fields
+        ]:
+            text = self.typed.pop(name)
+            if text.strip():
+                self.kept[f"kept/{was}/{name}"] = text
+                what = f"{_PREFIX_LABELS[name[:2]].format(unquote(name[2:]))} is set aside"
+                message = f"{self.plan} has no such card: {what[0].lower()}{what[1:]}. Save again without it."
+                self.refused.append(("price_plan", message))
+
     def _refuse_unknown_names(self):
         known = {*self.fields, *DESK_NAMES}
         known |= self.prices.names() if self.prices else set()
@@ -384,12 +403,10 @@ class DealForm(forms.Form):
         return self.chosen_account.currency if self.chosen_account else ""
 
     @property
-    def newer_plan(self):
-        """The version that has replaced the chosen one, or None."""
-        if self.plan is None or self.plan.is_latest:
-            return None
-        same = (plan for plan in self.plans if plan.togai_id == self.plan.togai_id and plan.is_latest)
-        return next(same, None)
+    def plan_seen(self):
+        """The newer version of the plan that somebody on this page has decided against, or None (G-15)."""
+        text = self.typed.get("plan_seen", "").strip() if self.typed else ""
+        return int(text) if text and not whole_problem(text) else None
 
     @property
     def looked_for(self):
@@ -592,6 +609,56 @@ class DealForm(forms.Form):
             values["rate_card_quantities"] = None
         return values
 
+    def keepable(self):
+        """
+        What may be saved while somebody is still typing, and the labels of what may not yet (G-06).
+
+        What cannot be read, or what a rule refuses, stays as it was stored: a field, an entry of a map, a
+        card of the prices. Nothing else than what was typed is ever stored in its place. Where the type or
+        the plan itself does not hold, only the words for colleagues are kept: the other fields hang on it.
+
+        :returns: (fields, labels); the labels are empty when everything typed is in the fields
+        """
+        if self.is_sound():
+            return self.values(), []
+        left = list(dict.fromkeys(label or message for _, label, message in self.summary))
+        if self.faults:
+            return {}, left
+        words = {name: self.cleaned_data[name] for name in drafts.DESK_FIELDS if name in self.cleaned_data}
+        if not self.account_error and self.chosen_account != self.deal.account:
+            words["account"] = self.chosen_account
+        if {"type", "price_plan"} & set(self.errors):
+            return words, left
+        values = self.values() | self._kept_as_stored()
+        if self.account_error:
+            values.pop("account", None)
+        while found := drafts.problems(self.scratch_of(values), at=self.at, complete=False):
+            stays = {problem.field for problem in found} & set(values)
+            if not stays:
+                return words, left
+            values = {name: value for name, value in values.items() if name not in stays}
+        return values, left
+
+    def _kept_as_stored(self):
+        """The maps and the prices, with what is stored wherever something typed is wrong."""
+        stored_here = self.deal.price_plan == self.plan
+        values = {}
+        for prefix, name in (("q/", "rate_card_quantities"), ("v/", "expected_volumes")):
+            stored = (getattr(self.deal, name) or {}) if stored_here else {}
+            wrong = {
+                self.billed[field] for field in self.errors if field[:2] == prefix and field in self.billed
+            }
+            if wrong:
+                entries = (self._by_card(prefix) or {}) | {key: stored[key] for key in wrong & set(stored)}
+                values[name] = entries or None
+        if self.prices and self.prices.has_errors:
+            patch, stored = self.prices.patch, self._fresh_prices(self.plan).patch
+            for card in self.prices.cards:
+                if card.has_errors:
+                    patch = _with_entry(patch, stored, card.path)
+            values[self.override_field] = patch or None
+        return values
+
     def _by_card(self, prefix):
         amounts = {
             billable_id: self.cleaned_data.get(name)
@@ -611,7 +678,12 @@ class DealForm(forms.Form):
             return deal
         # A field that cannot be read is not the old value.
         unreadable = {name: None for name in self.errors if name in RULED}
-        for name, value in (unreadable | self.values()).items():
+        return self.scratch_of(unreadable | self.values())
+
+    def scratch_of(self, values):
+        """The deal as it would be with these fields; never saved."""
+        deal = copy.copy(self.deal)
+        for name, value in values.items():
             setattr(deal, name, None if value in ({}, []) else value)
         return deal
 
@@ -631,6 +703,10 @@ class DealForm(forms.Form):
             else:
                 self.add_error(None, problem.message)
 
+    def place_of(self, name):
+        """The id of the first thing to type into or press of a field; "" for none."""
+        return _FIRST_INPUTS.get(name, self[name].id_for_label) if name in self.fields else ""
+
     @property
     def summary(self):
         """Everything that is wrong, in the order of the page: (id of the place or "", label, message)."""
@@ -638,8 +714,7 @@ class DealForm(forms.Form):
             return []
         found = [("", "", message) for message in self.non_field_errors()]
         for name in self.fields:
-            field = self[name]
-            place = _FIRST_INPUTS.get(name, field.id_for_label)
+            field, place = self[name], self.place_of(name)
             label = _PREFIX_LABELS.get(name[:2], "{}").format(field.label)
             found += [(place, label, message) for message in field.errors]
         return [*found, *self.prices.problems] if self.prices else found
@@ -671,6 +746,19 @@ def found_accounts(user, text):
         return list(visible.order_by("name", "pk")[:MOST_FOUND])
     # Without sorting what may be a great many.
     return sorted(search.matching(text, visible)[:MOST_FOUND], key=lambda account: account.name.lower())
+
+
+def _with_entry(patch, other, path):
+    """A copy of an override in which one card is as in another one."""
+    kind, *inside = path
+    whole = {name: change for name, change in patch.items() if name != kind}
+    if not inside:
+        return whole | ({kind: other[kind]} if kind in other else {})
+    (billable_id,) = inside
+    rows = {name: change for name, change in (patch.get(kind) or {}).items() if name != billable_id}
+    if billable_id in (other.get(kind) or {}):
+        rows[billable_id] = other[kind][billable_id]
+    return whole | ({kind: rows} if rows else {})
 
 
 def _override_field_of(plan):

@@ -27,10 +27,17 @@ def create(*, by, at, fields, form_token=None):
     return drafts.create(Purchase, by=by, at=at, fields=fields, sequence="purchase", form_token=form_token)
 
 
-def edit(*, purchase_id, by, at, fields, version, batch_id=None):
+def edit(*, purchase_id, by, at, fields, version, batch_id=None, origin=None):
     """Change a draft; see `drafts.edit`."""
     return drafts.edit(
-        Purchase, pk=purchase_id, by=by, at=at, fields=fields, version=version, batch_id=batch_id
+        Purchase,
+        pk=purchase_id,
+        by=by,
+        at=at,
+        fields=fields,
+        version=version,
+        batch_id=batch_id,
+        origin=origin,
     )
 
 

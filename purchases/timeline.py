@@ -1,5 +1,7 @@
 """What happened to a purchase, told from the record: who, when, what and why."""
 
+import copy
+
 from audit.models import Event
 from togai import statuses
 
@@ -65,7 +67,25 @@ def events_of(purchase):
     """
     events = Event.objects.about(purchase).order_by("-seq").select_related("actor")
     found = list(events[: MOST_SHOWN + 1])
-    return [told(event) for event in found[:MOST_SHOWN]], len(found) > MOST_SHOWN
+    return [told(event) for event in together(found[:MOST_SHOWN])], len(found) > MOST_SHOWN
+
+
+def together(events):
+    """
+    The events with the saves that one page has made by itself told as one, of the moment of the last (G-06).
+
+    :param events: the newest first
+    """
+    told_as_one = []
+    for event in events:
+        last = told_as_one[-1] if told_as_one else None
+        page = event.after.get("page") if event.verb == "edit" else None
+        if page and last and last.verb == "edit" and last.after.get("page") == page:
+            told_as_one[-1] = last = copy.copy(last)
+            last.before, last.after = last.before | event.before, event.after | last.after
+        else:
+            told_as_one.append(event)
+    return told_as_one
 
 
 def sent_back(purchase, events):

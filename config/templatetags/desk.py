@@ -5,6 +5,7 @@ Amounts arrive as Decimals and leave as text; what is not known says so and is n
 """
 
 from datetime import timedelta
+from uuid import uuid4
 
 from django import template
 from django.conf import settings
@@ -56,6 +57,12 @@ def count(value):
 def share(value):
     """`{{ discount|share }}`: 0.125 as "12.5 %"."""
     return UNKNOWN if value is None else figures.share(value)
+
+
+@register.simple_tag
+def form_token():
+    """`{% form_token %}`: what tells two presses of one form from two forms; for an input of that name."""
+    return uuid4()
 
 
 @register.simple_tag

@@ -1,6 +1,6 @@
 """The page where a proposal is drafted; `purchases.views.editor` draws it for both kinds of deal."""
 
-from proposals import services
+from proposals import reading, services
 from proposals.forms import ProposalForm
 from proposals.models import Proposal
 from purchases import deal_templates
@@ -17,6 +17,7 @@ PROPOSALS = editor.Desk(
     submit=lambda pk, **verb: services.submit(proposal_id=pk, **verb),
     clone=lambda pk, **given: services.clone(proposal_id=pk, **given),
     start=lambda pk, **given: deal_templates.start(Proposal, template_id=pk, sequence="proposal", **given),
+    said=reading.said_before,
     template="proposals/editor.html",
     submit_label="Save and submit",
     submitted="{} is submitted for approval.",

@@ -249,9 +249,7 @@ def revise(request, proposal):
 @on_the_newest
 def clone(request, proposal):
     """Draft another deal like this one and go to its editor (G-03)."""
-    made = services.clone(proposal_id=proposal.pk, by=request.user, at=timezone.now())
-    messages.success(request, f"{made.reference} is a draft of yours, with the terms of {proposal}.")
-    return SeeOther(reverse("proposals:edit", args=[made.reference]))
+    return editor.clone(request, proposal, PROPOSALS)
 
 
 @asks

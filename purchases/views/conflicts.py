@@ -90,7 +90,7 @@ class Conflict:
         self.mine = form.scratch()
         self.plain = [drafts.plain(deal) for deal in (base, theirs, self.mine)]
         self.deals = [base, theirs, self.mine]
-        self.events = _since(theirs, read)
+        self.events = since(theirs, read)
         self.choices = self._choices()
         for choice in self.choices:
             chosen = choices.get(choice.name, "")
@@ -216,7 +216,25 @@ def as_of(deal, version):
     return then
 
 
-def _since(deal, version):
+def is_own(deal, version, *, by, page="", turn=0):
+    """
+    Whether everything that moved a draft on from a version was saved by one person on one page, and earlier.
+
+    So a save whose answer got lost is no conflict, and one that arrives late overwrites nothing.
+
+    :param page: the token of the page that asks, and `turn` how many times it has been sent
+    """
+    events = [event for event, _ in since(deal, version)]
+    return bool(page and events) and all(
+        event.verb == "edit"
+        and event.actor_id == by.pk
+        and event.after.get("page") == page
+        and event.after.get("turn", 0) < turn
+        for event in events
+    )
+
+
+def since(deal, version):
     """Who moved the draft on from a version, and how: (event, words), the newest first."""
     found = []
     for event in Event.objects.about(deal).order_by("-seq").select_related("actor"):

@@ -2,8 +2,12 @@
 The page where a deal is drafted, one for purchases and proposals: new, edit, and the estimate beside it.
 
 The page is one form. `do` names the pressed button: `save` and `submit` write through the services, the
-others (`update`, `open:…`, `reset:…`, `add_slab:…`, `remove_slab:…`) only draw the same page again: whole
-without JavaScript, in part for htmx. No button here makes a call to Togai (G-01).
+others (`update`, `open:…`, `reset:…`, `add_slab:…`, `remove_slab:…`, `move_plan:…`, `keep_plan:…`) only draw
+the same page again: whole without JavaScript, in part for htmx. No button here makes a call to Togai (G-01).
+
+`autosave` is what static/js/autosave.js posts while somebody types (G-06): it writes through the same
+services and answers with a line of words instead of a page. Each one that changes something is an event on
+record: one after every rest of two seconds, and one every four seconds of typing without a rest.
 """
 
 from collections.abc import Callable
@@ -20,9 +24,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Account
 from audit.answers import SeeOther
-from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
+from audit.refusals import Invalid, NotAllowed, Refusal, Stale, WrongStatus
 from audit.roles import DRAFTS, has_role
-from purchases import deal_templates, drafts, quotes, services, summaries
+from purchases import deal_templates, drafts, plan_moves, quotes, remarks, services, summaries
 from purchases import terms as domain
 from purchases.forms import LONGEST_SEARCH, PurchaseForm, found_accounts
 from purchases.models import DealTemplate, PricePlan, Purchase
@@ -32,8 +36,18 @@ from purchases.workings import workings
 
 # Buttons that only draw the page again.
 REDRAWS = (
-    *("update", "open", "reset", "limits", "add_card", "remove_card", "currencies", "add_slab", "remove_slab"),
-    *("raise_slab", "lower_slab", "paste_slabs"),
+    *(
+        "update",
+        "open",
+        "reset",
+        "limits",
+        "add_card",
+        "remove_card",
+        "currencies",
+        "add_slab",
+        "remove_slab",
+    ),
+    *("raise_slab", "lower_slab", "paste_slabs", "move_plan", "keep_plan"),
 )
 
 TYPES = [
@@ -45,7 +59,6 @@ TYPES = [
     (domain.PurchaseType.ASSOCIATION, "repeat", "Puts the account on a billing plan, which then recurs."),
     (domain.PurchaseType.WALLET_TOPUP, "wallet", "Adds money to the account's wallet."),
 ]
-
 # What a plan of a type is bought as.
 TYPE_OF_PLAN = {
     domain.PlanType.PURCHASE: domain.PurchaseType.ENTITLEMENT_GRANT,
@@ -67,6 +80,7 @@ class Desk:
     submit: Callable
     clone: Callable
     start: Callable
+    said: Callable
     template: str
     submit_label: str
     submitted: str
@@ -84,6 +98,7 @@ PURCHASES = Desk(
     submit=lambda pk, **verb: services.submit(purchase_id=pk, **verb),
     clone=lambda pk, **given: services.clone(purchase_id=pk, **given),
     start=lambda pk, **given: deal_templates.start(Purchase, template_id=pk, sequence="purchase", **given),
+    said=remarks.sent_back,
     template="purchases/editor.html",
     submit_label="Save and ask for release",
     submitted="{} waits for finance to release it.",
@@ -94,10 +109,10 @@ PURCHASES = Desk(
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request, desk=PURCHASES):
     """Draft a deal: first its account, then everything else."""
+    if request.method == "POST":
+        return _answered(request, lambda: _create(request, desk))
     if not has_role(request.user, *DRAFTS):
         raise NotAllowed("Your role does not write drafts.")
-    if request.method == "POST":
-        return _create(request, desk)
     looked_for = request.GET.get("q", "")
     if len(looked_for) > LONGEST_SEARCH:
         raise BadRequest(f"A search has at most {LONGEST_SEARCH} characters.")
@@ -152,12 +167,30 @@ def start(request, desk=PURCHASES):
     )
 
 
+def clone(request, source, desk=PURCHASES):
+    """
+    Draft another deal like one that the person sees, and go to its editor (G-03).
+
+    The form's token makes two presses one draft; programs and old pages may come without.
+    """
+    token = _token(request) if "form_token" in request.POST else None
+    try:
+        made = desk.clone(source.pk, by=request.user, at=timezone.now(), form_token=token)
+    except drafts.AlreadyDrafted as earlier:
+        made = earlier.deal
+    else:
+        messages.success(request, f"{made.reference} is a draft of yours, with the terms of {source}.")
+    return SeeOther(
+        reverse(f"{desk.namespace}:edit", args=[made.reference]) if made.is_draft else made.get_absolute_url()
+    )
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request, number, desk=PURCHASES):
     """Go on with a draft."""
-    deal = _editable(request, desk, number)
     if request.method == "POST":
-        return _change(request, desk, deal)
+        return _answered(request, lambda: _change(request, desk, _editable(request, desk, number)))
+    deal = _editable(request, desk, number)
     form = desk.form(deal=deal, user=request.user, at=timezone.now())
     return _page(request, desk, form, deal)
 
@@ -283,17 +316,31 @@ def _number(desk, reference):
 # --- What a button does ---
 
 
+def _answered(request, work):
+    """What a button is answered; an autosave hears a refusal as a line of words."""
+    try:
+        return work()
+    except Refusal as refusal:
+        if _do(request) != "autosave":
+            raise
+        return _told(request, "refused", status=refusal.http_status, refusal=refusal)
+
+
 def _create(request, desk):
     """
     Save a new draft, once: the form's token finds the draft that an earlier press of the same form has made.
     """
+    if not has_role(request.user, *DRAFTS):
+        raise NotAllowed("Your role does not write drafts.")
     at = timezone.now()
     token = _token(request)
     made = drafts.drafted_on(desk.model, token, by=request.user)
     if made is not None:
         return _again_or_on(request, desk, made)
     deal = desk.model()
-    form = desk.form(request.POST, deal=deal, user=request.user, at=at)
+    form = desk.form(_typed(request), deal=deal, user=request.user, at=at)
+    if _do(request) == "autosave":
+        return _autosave_new(request, desk, form, token=token, at=at)
     if _do(request) not in ("save", "submit"):
         return _redraw(request, desk, form, deal, token=token)
     if not form.is_sound():
@@ -310,7 +357,7 @@ def _create(request, desk):
 
 def _again_or_on(request, desk, made):
     """The same form, pressed twice: what the second press said may differ."""
-    if not made.is_draft:
+    if not made.is_draft and _do(request) != "autosave":
         return redirect(made)
     return _change(request, desk, _again(desk, made, request.user), version=1)
 
@@ -322,10 +369,15 @@ def _change(request, desk, deal, version=None):
     read = conflicts.whole(request.POST.get("read")) or here if version is None else version
     if read is None or not 1 <= read <= deal.version:
         raise BadRequest("The form does not say which version of the draft it was made from.")
+    if read != deal.version and conflicts.is_own(deal, read, by=request.user, **_page_of(request)):
+        # The page has saved this itself, and the answer never came.
+        read = deal.version
     # What the page did not show is as it was when the page was made.
     base = deal if read == deal.version else conflicts.as_of(deal, read)
-    form = desk.form(request.POST, deal=base, user=request.user, at=at)
+    form = desk.form(_typed(request), deal=base, user=request.user, at=at)
     do = _do(request)
+    if do == "autosave":
+        return _autosave(request, desk, form, deal, read=read, at=at)
     if do not in ("save", "submit", "resolve"):
         return _redraw(request, desk, form, deal, version=read)
     if not form.is_sound():
@@ -338,7 +390,9 @@ def _change(request, desk, deal, version=None):
             return _conflict_page(request, desk, conflict, deal)
         fields = conflict.settled()
     try:
-        saved = desk.edit(deal.pk, by=request.user, at=at, fields=fields, version=deal.version)
+        saved = desk.edit(
+            deal.pk, by=request.user, at=at, fields=fields, version=deal.version, origin=_page_of(request)
+        )
     except Stale:
         # Somebody was faster by a moment: the same comparison, with what is stored now.
         return _change(request, desk, _again(desk, deal, request.user), version=version)
@@ -356,10 +410,20 @@ def _saved(request, desk, form, deal):
         messages.success(request, f"{deal.reference} is saved.")
         return redirect(f"{desk.namespace}:edit", deal.reference)
     try:
-        deal = desk.submit(deal.pk, by=request.user, at=timezone.now(), version=deal.version)
+        deal = desk.submit(
+            deal.pk,
+            by=request.user,
+            at=timezone.now(),
+            version=deal.version,
+            plan_version_seen=form.plan_seen,
+        )
     except Invalid as refusal:
         form.blame(refusal.problems)
         return _page(request, desk, form, deal, status=422, is_saved=True)
+    except plan_moves.PlanMoved:
+        # It is saved; the page that asks whether to submit shows what the newer version does to the price.
+        messages.warning(request, f"{deal.reference} is saved. Look at its plan before you submit it.")
+        return redirect(f"{desk.namespace}:submit", deal.reference)
     messages.success(request, desk.submitted.format(deal.reference))
     return redirect(deal)
 
@@ -370,7 +434,7 @@ def _redraw(request, desk, form, deal, **page):
     if verb not in REDRAWS:
         raise BadRequest("There is no such button.")
     focus = ""
-    if form.prices and verb != "update":
+    if form.prices and verb not in ("update", "move_plan", "keep_plan"):
         form.press(verb, target)
         focus = form.prices.first_of(verb, target)
     return _page(request, desk, form, deal, focus=focus, is_redraw=True, **page)
@@ -381,11 +445,69 @@ def _do(request):
     return request.POST.get("do") or ("update" if request.htmx else "save")
 
 
+def _typed(request):
+    """What is typed, with what a button says about the versions of the plan."""
+    verb, _, target = _do(request).partition(":")
+    name = {"move_plan": "price_plan", "keep_plan": "plan_seen"}.get(verb)
+    if name is None:
+        return request.POST
+    typed = request.POST.copy()
+    typed[name] = target
+    return typed
+
+
+def _page_of(request):
+    """Which page a form was sent from and how often it had been sent before; {} where it does not say."""
+    page, turn = request.POST.get("page", ""), conflicts.whole(request.POST.get("turn"))
+    try:
+        return {"page": str(UUID(page)), "turn": turn or 0}
+    except ValueError:
+        return {}
+
+
 def _token(request):
     try:
         return UUID(request.POST.get("form_token", ""))
     except ValueError:
         raise BadRequest("The form has lost its token; open it again.") from None
+
+
+# --- Saving while somebody types ---
+
+
+def _autosave_new(request, desk, form, *, token, at):
+    """Draft what can be read of a new deal, once there is more to it than its account."""
+    fields, left = form.keepable()
+    blank = desk.model(account=form.chosen_account)
+    if drafts.plain(form.scratch_of(fields)) == drafts.plain(blank):
+        return _told(request, "left" if left else "blank", left=left, status=422 if left else 200)
+    try:
+        made = desk.create(by=request.user, at=at, fields=fields, form_token=token)
+    except drafts.AlreadyDrafted as earlier:
+        return _again_or_on(request, desk, earlier.deal)
+    return _told(request, "saved", desk=desk, deal=made, left=left, at=at)
+
+
+def _autosave(request, desk, form, deal, *, read, at):
+    """Save what can be read of a draft; what somebody else has saved meanwhile stays as it is (G-07)."""
+    if read != deal.version:
+        event, words = conflicts.since(deal, read)[0]
+        return _told(request, "conflict", status=Stale.http_status, event=event, words=words)
+    fields, left = form.keepable()
+    if not fields and left:
+        return _told(request, "left", left=left, status=422)
+    try:
+        saved = desk.edit(
+            deal.pk, by=request.user, at=at, fields=fields, version=deal.version, origin=_page_of(request)
+        )
+    except Stale:
+        return _change(request, desk, _again(desk, deal, request.user))
+    return _told(request, "saved", desk=desk, deal=saved, left=left, at=at)
+
+
+def _told(request, state, *, status=200, **context):
+    """The answer to an autosave: a line of words, with what the page has to know of the draft."""
+    return render(request, "partials/editor/autosaved.html", {"state": state} | context, status=status)
 
 
 # --- What the page shows ---
@@ -413,10 +535,15 @@ def _page(
         else reverse(f"{desk.namespace}:new")
     )
     panel = reverse(f"{desk.namespace}:estimate")
+    said = desk.said(deal) if deal.pk else None
+    pinned = remarks.pin(said.notes, form) if said else []
     errors = [] if is_redraw else form.summary
     first_error = next((place for place, _, _ in errors if place), "")
     if first_error not in form.inputs:
         first_error = ""
+    if not form.is_bound and deal.version == 1:
+        # A revision that nobody has worked on yet begins where finance has something to say.
+        first_error = remarks.first_cell(form)
     form.wire(here, first_error=first_error)
     scratch = form.scratch()
     context = {
@@ -437,6 +564,10 @@ def _page(
         "start_url": reverse(f"{desk.namespace}:start"),
         "is_saved": is_saved,
         "is_dirty": form.is_bound and not is_saved,
+        "said": said,
+        "remarks": pinned,
+        "move": plan_moves.move_of(scratch),
+        "page_token": uuid4(),
         "may_submit": not deal.pk or user.pk in (deal.owner_id, deal.created_by_id),
         **_money(scratch),
     }

@@ -79,7 +79,7 @@ def open_page(browser, desk):
     Open a watched page with cookies of its own, as on another person's computer.
 
     Keywords go to the browser's context (viewport, color_scheme, ...). `refusals` are the statuses that this
-    page may be answered: a browser writes each of them to its console as an error.
+    page may be answered: a browser writes each of them to its console as an error, and words of such errors.
     """
     opened = []
 
@@ -115,7 +115,8 @@ def _watch(context, trouble, host, refusals):
     def on_console(message):
         if message.type != "error":
             return
-        if any(f"status of {status}" in message.text for status in refusals):
+        words = [f"status of {one}" if isinstance(one, int) else one for one in refusals]
+        if any(word in message.text for word in words):
             return
         trouble.append(f"{message.page.url if message.page else ''}: {message.text}")
 

@@ -1,5 +1,6 @@
 """Less typing: a draft with the terms of another deal, by its button, by program and from the last deal."""
 
+import re
 from datetime import date
 
 import pytest
@@ -269,6 +270,34 @@ def test_the_page_of_a_deal_offers_the_clone_and_the_button_leads_to_its_editor(
     page = client.get(answer["Location"]).content.decode()
     assert f"with the terms of {old}." in page
     assert "cloned another deal" in client.get(new.get_absolute_url()).content.decode()
+
+
+@BOTH
+def test_the_button_pressed_twice_makes_one_draft(client, desk):
+    """G-03: also without JavaScript, which would stop the second press; another visit clones again."""
+    old = a_draft(desk)
+    client.force_login(old.owner)
+    url = f"{old.get_absolute_url()}clone/"
+
+    def drawn():
+        page = client.get(old.get_absolute_url()).content.decode()
+        return re.search(r'/clone/">.*?name="form_token" value="([0-9a-f-]{36})"', page, re.S)[1]
+
+    token = drawn()
+    first, again = (client.post(url, {"form_token": token}) for _ in range(2))
+    assert first["Location"] == again["Location"]
+    assert type(old).objects.count() == 2
+    client.post(url, {"form_token": drawn()})
+    assert type(old).objects.count() == 3
+
+
+@BOTH
+def test_a_token_that_is_none_clones_nothing(client, desk):
+    """G-03, S-06"""
+    old = a_draft(desk)
+    client.force_login(old.owner)
+    assert client.post(f"{old.get_absolute_url()}clone/", {"form_token": "twice"}).status_code == 400
+    assert type(old).objects.count() == 1
 
 
 @BOTH
