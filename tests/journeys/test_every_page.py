@@ -246,3 +246,37 @@ def test_a_comparison_prints_whole_on_paper(desk, open_page, places):
         "[...document.querySelectorAll('tr')].every((row) => getComputedStyle(row).breakInside === 'avoid'"
         " || row.matches('.money-diff__story'))"
     )
+
+
+def test_prices_and_what_togai_shows_come_while_one_reads(desk, open_page, places):
+    """A plan is priced while one types, an account's parts come alone, Togai's calculator on a press."""
+    page = open_page(viewport=LAPTOP)
+    desk.sign_in(page, "rep")
+    page.goto(f"/plans/{places['plan']}/")
+    price = page.locator("#price")
+    expect(price.get_by_role("row", name="Editor seat")).to_contain_text("unknown")
+    seats = page.get_by_label("Editor seat")
+    seats.press_sequentially("60")
+    # Four quarters of 50 × 290 and 10 × 250.
+    expect(price.get_by_role("row", name="Editor seat")).to_contain_text("68,000.00")
+    expect(page).to_have_url(re.compile("units-addon[^&]*=60"))
+    seats.press_sequentially("x")
+    expect(price).to_contain_text("There is no price for this yet")
+    expect(page.locator(".field__error", has_text="Enter a plain number")).to_be_visible()
+    expect(seats).to_be_focused()
+
+    page.goto("/accounts/brightfold-eu/")
+    wallet = page.get_by_role("region", name="Wallet")
+    expect(wallet).to_contain_text(re.compile("1,250.00 EUR.*top-up", re.DOTALL))
+    expect(wallet).to_contain_text("a moment ago")
+    expect(page.get_by_role("region", name="Purchases and proposals at Togai")).to_contain_text(
+        "made elsewhere"
+    )
+    wallet.get_by_role("link", name="Read again").click()
+    expect(wallet.get_by_role("link", name="Read again")).to_be_focused()
+
+    page.goto(f"/proposals/{places['waiting']}/")
+    page.get_by_role("button", name="Check with Togai's calculator").click()
+    expect(page.get_by_role("region", name="Togai's calculator")).to_contain_text(
+        "not a price. Read just now"
+    )
