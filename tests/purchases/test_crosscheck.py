@@ -14,6 +14,10 @@ from audit.models import Event
 from audit.roles import Role
 from proposals.models import Proposal
 from purchases import crosscheck
+from purchases.cards import METERED
+from purchases.catalogue import Pull
+from purchases.models import PricePlan
+from purchases.overrides import cards
 from tests.factories import (
     MESSAGES,
     NOON,
@@ -27,7 +31,10 @@ from tests.factories import (
     rep,
     slab_rates,
 )
+from tests.togai.sandbox_fixture import sandbox, sandbox_process  # noqa: F401
+from togai.gateway import Gateway
 from togai.models import Delivery, Link
+from togai.secret import Secret
 
 pytestmark = pytest.mark.django_db
 
@@ -388,3 +395,28 @@ def test_a_page_without_an_answer_says_so_and_the_rest_of_the_deal_works(client,
     assert "since" in text
     assert client.get(deal.get_absolute_url()).status_code == 200
     assert Proposal.objects.get(pk=deal.pk).togai_price is None
+
+
+# Two calculators that have never seen each other
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("currency", ["EUR", "JPY", "KWD"])
+@pytest.mark.parametrize("volume", [D(1), D(60), D("1200"), D("250000")])
+def test_every_billing_plan_of_the_sandbox_comes_to_the_same(mia, sandbox, currency, volume):  # noqa: F811
+    """G-14: the sandbox prices with a calculator of its own, written without a look at ours."""
+    gateway = Gateway(base_url=sandbox.base_url, token=Secret(sandbox.token))
+    Pull(gateway).plans()
+    account = AccountFactory(owner=mia, currency=currency)
+    asked = 0
+    for plan in PricePlan.objects.filter(type="BILLING", is_latest=True):
+        if currency not in plan.currencies:
+            continue
+        volumes = {card.billable_id: str(volume) for card in cards(plan.details) if card.kind in METERED}
+        deal = attached(mia, account=account, price_plan=plan, expected_volumes=volumes or None)
+        check = crosscheck.ask(deal, at=NOON, gateway=gateway)
+        assert (plan.name, check.why_not) == (plan.name, "")
+        assert [(plan.name, line) for line in check.lines if line.verdict == "differs"] == []
+        assert check.difference == 0
+        asked += 1
+    assert asked >= 4
