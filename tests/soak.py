@@ -228,8 +228,8 @@ def _kills(name):
 
 def whole(name, part):
     """Run a test at its nightly size, or the one that its variable says. Returns what was found, counted."""
-    say(f"=== {name} ({part.id}): {part.what}")
     size = os.environ.get(part.variable, part.nightly)
+    say(f"=== {name} ({part.id}): {part.what}, {part.variable}={size}")
     env = os.environ | {part.variable: size}
     if part.on_postgres:
         env["DATABASE_URL"] = urlunsplit(urlsplit(_postgres())._replace(path=f"/soak_{os.getpid()}"))
@@ -281,7 +281,7 @@ PARTS = {
     ),
     "walks": Test(
         "F-15",
-        "anything in any order beside a notebook, 2,000 lives of 50 steps",
+        "anything in any order beside a notebook, lives x steps",
         "WALKS",
         "2000x50",
         "tests/proposals/test_services_walk.py -k in_any_order",
@@ -290,7 +290,7 @@ PARTS = {
     ),
     "races": Test(
         "F-17",
-        "8 processes claim 2,000 rows, 5 times",
+        "processes x rows x rounds that claim the same rows",
         "CLAIM_RACE",
         "8x2000x5",
         "tests/togai/test_claim_race.py",
@@ -299,7 +299,7 @@ PARTS = {
     ),
     "decisions": Test(
         "F-18",
-        "4 people decide the same proposal, 1,000 times",
+        "4 people decide the same proposal, so many times",
         "DECISION_RACE",
         "1000",
         "tests/proposals/test_services_race.py -k decision",
