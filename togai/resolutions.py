@@ -321,9 +321,9 @@ class Compared:
     same: bool | None
 
     @property
-    def is_path(self):
-        """Whether the label is a path for people who read JSON."""
-        return "." in self.label or "[" in self.label
+    def steps(self):
+        """The label in pieces between which a line may end; more than one where it is a path."""
+        return re.split(r"(?=[.\[])", self.label)
 
 
 def compared(delivery, remote):
