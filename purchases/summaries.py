@@ -35,16 +35,12 @@ class Beside:
 
 @dataclass(frozen=True)
 class Line:
-    """One card: what it costs in plan and deal, how often it is due, and where the figure comes from."""
+    """One card: what it costs in plan and deal, and how often it is due."""
 
-    line: str
     label: str
-    kind_name: str
     due: str
     quantity: object
     money: Beside
-    formula: str
-    unknown_because: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,6 @@ class MoneyPage:
     currency: str
     headline: dict
     lines: tuple
-    totals: tuple
     highest_discount: object
     blended_discount: object
     reasons: tuple
@@ -86,7 +81,7 @@ def money_page(deal, quote):
     if quote is None:
         currency = deal.account.currency if deal.account else ""
         headline = _headline(currency, None, None, "", ()) | _at_togai(deal, None)
-        return MoneyPage(currency, headline, (), (), None, None, (why_not(deal),))
+        return MoneyPage(currency, headline, (), None, None, (why_not(deal),))
     ours, listed = quote.headline, quote.list_headline
     agreed = quote.proposal
     headline = _headline(
@@ -96,7 +91,6 @@ def money_page(deal, quote):
         currency=agreed.currency,
         headline=headline,
         lines=tuple(_line(line, agreed) for line in quote.comparison.lines),
-        totals=tuple(_totals(quote)),
         highest_discount=quote.comparison.highest_discount,
         blended_discount=quote.comparison.blended_discount,
         reasons=tuple(dict.fromkeys((*agreed.reasons, *quote.comparison.unknown_because))),
@@ -246,14 +240,10 @@ def _line(compared, estimate):
         due = f"every {shown.every} {CYCLES.get(estimate.interval, ('', 'cycles'))[1]}"
     side = compared.amounts
     return Line(
-        line=line_name(compared.kind, compared.billable_id),
         label=compared.label,
-        kind_name=KIND_NAMES.get(compared.kind, "Wallet"),
         due=due,
         quantity=shown.quantity,
         money=_with_state(Beside.of("", side.plan, side.proposal), compared.change),
-        formula=figures.grouped(shown.formula),
-        unknown_because=shown.unknown_because,
     )
 
 
@@ -262,19 +252,6 @@ def _with_state(beside, state):
     if state not in ("added", "removed"):
         return beside
     return Beside(beside.words, beside.plan, beside.ours, beside.difference, state, "")
-
-
-def _totals(quote):
-    sides = quote.comparison
-    recurs = quote.proposal.recurs or quote.plan.recurs
-    if not recurs:
-        yield Beside.of("In all, once", sides.term_total.plan, sides.term_total.proposal)
-        return
-    if any(line.per == "once" for line in (*quote.plan.lines, *quote.proposal.lines)):
-        yield Beside.of("Once", sides.once.plan, sides.once.proposal)
-    yield Beside.of(f"Each {_cycle(quote.proposal)}", sides.per_cycle.plan, sides.per_cycle.proposal)
-    if quote.proposal.cycles is not None:
-        yield Beside.of(_term(quote.proposal).capitalize(), sides.term_total.plan, sides.term_total.proposal)
 
 
 def _window(deal):
