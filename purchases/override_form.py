@@ -20,7 +20,7 @@ from purchases.override_cells import Path, key_of
 from purchases.override_leaves import ONE_OF, SINGLES, new_card
 from purchases.override_tables import Table
 
-# A page posts at most 2,500 fields; this leaves room for all others.
+# A page posts at most 2,500 fields; this leaves room for those that are not of its cards.
 MOST_CELLS = 1500
 
 # Posted names of a page's cards begin with one of these.

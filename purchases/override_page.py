@@ -52,8 +52,9 @@ class CardPage:
 
     @property
     def size(self) -> int:
-        """How many cells are drawn."""
-        return len(self.by_path) - (0 if self.limits_matter else 2 * len(self.limits))
+        """How many fields it posts: its cells in sight, and those that say what they belong to."""
+        hidden = 0 if self.limits_matter else 2 * len(self.limits)
+        return len(self.by_path) - hidden + 3 + 3 * len(self.card.lines)
 
     def _rows(self, lines: Lines) -> Iterator[tuple[int, dict[str, Cell]]]:
         for order in range(1, self.card.counts[lines.path] + 1):

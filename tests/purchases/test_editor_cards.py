@@ -261,7 +261,63 @@ def test_a_window_that_ends_before_it_opens_is_refused_at_its_row():
 
 # --- Every other field of a card ---
 
+SEATS = {
+    "id": "addon.seat",
+    "displayName": "Seats",
+    "enableProration": True,
+    "ratePlan": MESSAGES["ratePlan"],
+    "rateValues": MESSAGES["rateValues"],
+}
+BEYOND = {
+    "featureId": "feature.calls",
+    "ratePlan": MESSAGES["ratePlan"],
+    "rateValues": MESSAGES["rateValues"],
+}
+CREDIT = {
+    "id": "addon.credit",
+    "grantDetails": {"priority": 1, "expiryType": "CUSTOM", "expiryDuration": "P90D"},
+    "rateDetails": {
+        "pricingModel": "TIERED",
+        "currencySlabRateDetails": [
+            {
+                "currency": currency,
+                "creditAmount": "200",
+                "slabDetails": [{"startAfter": "0", "priceType": "FLAT", "rate": "0"}],
+            }
+            for currency in ("EUR", "USD")
+        ],
+    },
+}
+ALL_KINDS = PLAN | {
+    "licenseRateCards": [SEATS],
+    "entitlementOverageRateCards": [BEYOND],
+    "creditGrantRateCards": [CREDIT],
+    "minimumCommitment": {"displayName": "Floor", "rateValues": PLATFORM_FEE["rateValues"]},
+}
+SEAT, GRANT = "licenseRateCards/addon.seat", "creditGrantRateCards/addon.credit"
+OVERAGE = "entitlementOverageRateCards/feature.calls"
 FIELDS = [
+    (SEAT, "config/maxQuantity", "50", 50),
+    (SEAT, "usageCycle", "MONTHLY", "MONTHLY"),
+    (SEAT, "proratedRefundMode", "WALLET", "WALLET"),
+    (SEAT, "type", "NAMED_LICENSE", "NAMED_LICENSE"),
+    (SEAT, "enableProration", "false", False),
+    (OVERAGE, "maxQuantity", "500.5", "500.5"),
+    (OVERAGE, "billingConfig/interval", "3", 3),
+    (OVERAGE, "billingConfig/startOffset", "1", 1),
+    (GRANT, "grantDetails/priority", "7", 7),
+    (GRANT, "grantDetails/expiryType", "NO_EXPIRY", "NO_EXPIRY"),
+    (GRANT, "grantDetails/expiryDuration", "1 year", "P1Y"),
+    (
+        GRANT,
+        "grantDetails/applicableEntityIds",
+        "all usage\r\num.messages",
+        ["ALL_USAGE_METER_RATE_CARDS", "um.messages"],
+    ),
+    (GRANT, "rateDetails/currencySlabRateDetails/USD/creditAmount", "250", "250"),
+    (GRANT, "rateDetails/currencySlabRateDetails/USD/slabDetails/1/rate", "99", "99"),
+    ("minimumCommitment", "rateValues/EUR/rate", "100", "100"),
+    ("minimumCommitment", "displayName", "Least", "Least"),
     (FEE, "invoiceTiming", "IN_ARREARS", "IN_ARREARS"),
     (FEE, "enableProration", "false", False),
     (FEE, "type", "ONE_TIME", "ONE_TIME"),
@@ -281,10 +337,11 @@ FIELDS = [
 @pytest.mark.parametrize(("key", "path", "text", "stored"), FIELDS)
 def test_every_field_is_a_cell_with_a_reset(key, path, text, stored):
     """G-02, G-08: plan value, new value, and the way back to nothing."""
-    form = form_of()
+    form = form_of(plan=ALL_KINDS)
     form.do("open", key)
     name = cell(key, path)
     form = again(form, **{name: text})
+    assert judged(form) == []
     at = form.patch
     for part in (*key.split("/"), *path.split("/")):
         at = at[part]
