@@ -12,7 +12,7 @@ from itertools import pairwise
 from purchases import figures
 
 # Labels at the ends of lines are at least so far apart, in units of the drawing.
-_APART = 15
+_APART = 14
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,25 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """An upright line with words beside it, on the side where there is room."""
+
+    x: int
+    key: str
+    words: str
+    words_x: int
+    words_y: int
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Lines:
-    """A drawing: the lines of its scales are `across` and `up`, as (place, words); `marks` are (x, words)."""
+    """
+    A drawing.
+
+    :ivar across: what stands below it, as (x, words); `up` what stands beside it, as (y, words)
+    :ivar marks: upright lines
+    """
 
     width: int
     height: int
@@ -48,17 +65,17 @@ class Lines:
     @property
     def end(self):
         """Where the names of the lines stand."""
-        return self.right + 8
+        return self.right + 7
 
 
-def lines(series, *, ticks, dots, marks=(), width=640, height=260, left=72, right=556, top=12, below=28):
+def lines(series, *, ticks, dots, marks=(), width=480, height=220, left=62, right=404, top=10, below=26):
     """
     Draw lines over one scale of volumes.
 
     :param series: (key, name, points) triples; points are (x, Decimal amount) from left to right
     :param ticks: (x, words) below the drawing
     :param dots: the x of points that are drawn as dots
-    :param marks: (x, words) of upright lines
+    :param marks: (x, key, words) of upright lines; the stylesheet knows them by their key
     :returns: None where no line has two points
     """
     drawn = [(key, name, points) for key, name, points in series if len(points) > 1]
@@ -75,6 +92,11 @@ def lines(series, *, ticks, dots, marks=(), width=640, height=260, left=72, righ
 
     def up(amount):
         return base - int(Fraction((Fraction(amount) - low) * (base - top), high - low))
+
+    def mark(x, key, words, y):
+        if x * 2 > left + right:
+            return Mark(x, key, words, x - 4, y, "end")
+        return Mark(x, key, words, x + 4, y, "start")
 
     wanted = [Fraction(dot) for dot in dots]
     labels = _apart([up(points[-1][1]) for *_, points in drawn], top, base)
@@ -97,7 +119,10 @@ def lines(series, *, ticks, dots, marks=(), width=640, height=260, left=72, righ
         ),
         across=tuple((across(x), words) for x, words in ticks if first <= x <= last),
         up=tuple((up(step), short(step)) for step in steps),
-        marks=tuple((across(x), words) for x, words in marks if first <= x <= last),
+        marks=tuple(
+            mark(across(x), key, words, top + 8 + 15 * number)
+            for number, (x, key, words) in enumerate(one for one in marks if first <= one[0] <= last)
+        ),
     )
 
 

@@ -19,10 +19,11 @@ from purchases.summaries import CYCLES, Beside
 TABLE = pricing.FACTORS
 DRAWN = tuple(sorted({*TABLE, *(Decimal(factor) for factor in ("0", "0.25", "1.5", *range(3, 10)))}))
 
-# So many crossovers are told one by one.
+# So many crossovers are told one by one, and so many marked in a drawing.
 MOST_TOLD = 6
+MOST_MARKED = 3
 
-_FACTOR_TICKS = (Decimal(0), Decimal(1), Decimal(2), Decimal(5), Decimal(10))
+_TICKS = (Decimal(0), Decimal(1), Decimal(5), Decimal(10))
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,12 @@ def _chart(found, expected, names):
         amounts = [(point.factor, getattr(point, key)) for point in found.points]
         known = [(factor, amount.money.amount) for factor, amount in amounts if amount and amount.money]
         series.append((key, name, known))
-    ticks = [(factor, _tick(factor, expected)) for factor in _FACTOR_TICKS]
-    marks = [(Decimal(1), "expected")]
+    ticks = [(factor, _tick(factor, expected)) for factor in _TICKS]
+    marks = [(Decimal(1), "expected", "expected")]
+    for crossover in found.crossovers[:MOST_MARKED]:
+        if crossover.before != crossover.after:
+            factor = crossover.volume if expected is None else Fraction(crossover.volume, Fraction(expected))
+            marks.append((factor, "crossover", _at(found, crossover.volume)))
     return charts.lines(series, ticks=ticks, dots=TABLE, marks=marks)
 
 

@@ -297,7 +297,7 @@ def test_the_panel_shows_three_figures_that_open_their_formulas(client, ada):
         "Platform fee 5,988.00 12 × 499.00 = 5,988.00",
     ):
         assert words in text
-    assert re.findall(r'<details class="figure" id="([a-z-]+)">', html) == [
+    assert re.findall(r'<details class="key-figure" id="([a-z-]+)">', html) == [
         "figure-first",
         "figure-cycle",
         "figure-term",
