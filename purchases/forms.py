@@ -530,8 +530,7 @@ class DealForm(forms.Form):
 
     def press(self, verb, target):
         """Do what a button at the prices says; a card that comes or goes takes its own fields along."""
-        kind = self.prices.adding[0]
-        names = dict(billables.known(kind)) if verb == "add_card" else {}
+        names = dict(self.billables) if verb == "add_card" else {}
         anchor = (self.typed or {}).get(f"paste_at/{target}", "")
         self.prices.do(verb, target, names, anchor)
         for name in list(self.billed):

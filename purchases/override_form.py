@@ -178,8 +178,7 @@ class OverrideForm:
             self._lay_out()
 
     def _do_to_rows(self, verb: str, target: str, anchor: str) -> None:
-        key, _, number = target.partition("#")
-        order = int(number) if number.isascii() and number.isdecimal() and len(number) < 4 else 0
+        key, order = _row(target)
         for card in self.cards:
             lines = card.line(key) if card.is_open else None
             if lines is None:
@@ -285,7 +284,7 @@ class OverrideForm:
             if self.added:
                 return self._first_cell(self.added)
             return "add/id" if self.adds_billable else "add/kind"
-        key, _, number = target.partition("#")
+        key, order = _row(target)
         for card in self.cards:
             if verb == "remove_card" and card.key == target and card.is_removed:
                 return "add/kind" if card.is_added else card.gone_name
@@ -300,12 +299,7 @@ class OverrideForm:
                 if card.lines_key(lines) in card.pastes:
                     return f"paste/{key}"
                 last = card.counts[lines.path]
-                order = {
-                    "add_slab": last,
-                    "remove_slab": int(number or 1),
-                    "raise_slab": int(number or 1) - 1,
-                    "lower_slab": int(number or 1) + 1,
-                }.get(verb, 1)
+                order += {"add_slab": last - order, "raise_slab": -1, "lower_slab": 1}.get(verb, 0)
                 leaves = lines.leaves(min(max(order, 1), last))
                 return f"o/{key_of((*card.path, *next(iter(leaves.values())).path))}"
         return ""
@@ -430,3 +424,9 @@ class OverrideForm:
                     same.texts[path] = card.texts[path]
             same.judge()
         return new
+
+
+def _row(target: str) -> tuple[str, int]:
+    """The key of slabs or windows and the number of a row of theirs, 0 for none."""
+    key, _, number = target.partition("#")
+    return key, int(number) if number.isascii() and number.isdecimal() and len(number) < 4 else 0

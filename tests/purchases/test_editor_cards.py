@@ -553,3 +553,60 @@ def test_a_bad_table_is_refused_at_its_row_and_a_good_one_can_be_submitted(rows)
         assert judged(again(form)) == []
     elif rows:
         assert all(message.startswith("Row ") for message in errors)
+
+
+WILD = st.sampled_from(
+    ["", "0", "-1", "99", "x", "\x00", "٣", "1e9", "null", "true", "P1M", "EUR", "9" * 40, "a\nb"]
+)
+KEYS = st.sampled_from(
+    [FEE, CALLS, USAGE, WINDOWS, GRANT, SEAT, OVERAGE, *SINGLES, "", "x", "usageRateCards/%00"]
+)
+PLACES = st.sampled_from(
+    [
+        "",
+        "#1",
+        "#2",
+        "#x",
+        "#99",
+        "/EUR",
+        "/EUR#1",
+        "/windows#1",
+        "/rateValues/INR/rate",
+        "/ratePlan/slabs/7/rate",
+    ]
+)
+BUTTONS = st.sampled_from(
+    [
+        *("open", "reset", "limits", "add_card", "remove_card", "currencies", "nonsense"),
+        *("add_slab", "remove_slab", "raise_slab", "lower_slab", "paste_slabs"),
+    ]
+)
+WORDS = st.sampled_from(["open", "gone", "plan", "limits", "rows", "paste", "paste_at", "o"])
+
+
+@given(
+    st.lists(st.tuples(WORDS, KEYS, PLACES, WILD), max_size=8),
+    st.lists(st.tuples(KEYS, WILD), max_size=8),
+    st.lists(st.tuples(BUTTONS, KEYS, PLACES), min_size=1, max_size=4),
+    st.tuples(st.sampled_from([*ALL_KINDS, "", "x", "\x00"]), WILD),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_posted_the_page_can_be_drawn_again(forged, cells, buttons, adding):
+    """Hostile input: no name, count, target or text makes the editor fail."""
+    form = form_of(plan=ALL_KINDS)
+    for key in (FEE, CALLS, USAGE, GRANT, "supportedCurrencies", "pricingCycleConfig"):
+        form.do("open", key)
+    typed = posted(form) | {f"{word}/{key}{place}": text for word, key, place, text in forged}
+    names = [name for name in typed if name.startswith("o/")]
+    typed |= {name: text for key, text in cells for name in names if name.startswith(f"o/{key}/")}
+    typed |= {"add/kind": adding[0], "add/id": adding[1]}
+    form = form_of(plan=ALL_KINDS)
+    form.take(typed)
+    for verb, key, place in buttons:
+        form.do(verb, f"{key}{place}", {}, anchor=f"o/{key}{place}")
+        form.first_of(verb, f"{key}{place}")
+    assert form.names()
+    for card in form.cards:
+        assert card.page.size
+        assert [*card.problems] or not card.has_errors
+    assert isinstance(form.patch, dict)
