@@ -22,8 +22,25 @@ settings.load_profile("desk")
 OF_A_DATABASE = {"db", "transactional_db", "live_server", "office"}
 
 
+def can_make_a_pdf():
+    """Whether Pango is here; `make test` says aloud when it is not and cannot be installed."""
+    try:
+        import_module("weasyprint")
+    except OSError:
+        return False
+    return True
+
+
 def pytest_collection_modifyitems(config, items):
-    """On the second database only what uses one runs, and what is not known to be the same on both."""
+    """
+    On the second database only what uses one runs, and what is not known to be the same on both.
+
+    Where no PDF can be made, the tests of it are skipped: those whose name says pdf.
+    """
+    if not can_make_a_pdf():
+        for item in items:
+            if "pdf" in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason="Pango is missing."))
     if connection.vendor != "postgresql":
         return
     same = [

@@ -291,7 +291,7 @@ def test_amounts_have_the_digits_and_the_sign_of_their_currency(currency, amount
 @pytest.mark.parametrize(
     ("currency", "rate", "total"), [("JPY", "1500", "JP¥3,000"), ("KWD", "12.345", "KWD 24.690")]
 )
-def test_a_deal_in_another_currency_is_offered_in_it(currency, rate, total):
+def test_a_deal_in_another_currency_is_offered_in_it_and_in_the_pdf(currency, rate, total):
     """G-39: yen without and dinar with three digits, on the page and in the PDF."""
     by = rep()
     fee = ONBOARDING | {"rateValues": [{"currency": currency, "rate": rate}]}
@@ -496,7 +496,7 @@ def test_nothing_internal_is_on_the_page_or_in_the_pdf():
         assert leaks(shown) == []
 
 
-def test_the_search_for_leaks_finds_one():
+def test_the_search_for_leaks_finds_one_on_the_page_and_in_the_pdf():
     """A search that finds nothing anywhere would prove nothing above."""
     proposal = approved()
     made = dataclasses.replace(offer.of(proposal), subject=f"A {MARKER} and 7,654,321.00")
