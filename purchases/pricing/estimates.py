@@ -143,6 +143,7 @@ def at_volumes(priced: Estimate, volumes: Mapping[str, Decimal]) -> Estimate:
             currency=priced.currency,
             plan_type=plan_type,
             interval=priced.interval,
+            table=line.table,
         )
         if line.kind in METERED and line.billable_id in volumes
         else line

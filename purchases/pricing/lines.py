@@ -22,6 +22,22 @@ class Unpriceable(Exception):
 
 
 @dataclass(frozen=True)
+class Table:
+    """
+    The slabs of a card in one currency.
+
+    :ivar minimum: of the card as a whole, like `maximum`
+    :ivar windows: how often the slabs are gone through in a billing cycle
+    """
+
+    model: str
+    slabs: tuple[Slab, ...]
+    minimum: Decimal | None
+    maximum: Decimal | None
+    windows: int = 1
+
+
+@dataclass(frozen=True)
 class Line:
     """
     What one rate card costs.
@@ -33,6 +49,7 @@ class Line:
     :ivar exact: the amount before that rounding
     :ivar every: due in every so many cycles, the first time after `offset` of them
     :ivar credit: money off later lines that a credit grant gives
+    :ivar table: the slabs that priced it; None for a fee, a commitment, and while it is unknown
     :ivar beside: for a minimum commitment the lines that it is compared with in each cycle
     """
 
@@ -50,6 +67,7 @@ class Line:
     credit: Money | None = None
     exact: Decimal | None = field(default=None, compare=False)
     card: Card = field(default_factory=dict, repr=False, compare=False)
+    table: Table | None = field(default=None, repr=False, compare=False)
     beside: tuple["Line", ...] = field(default=(), repr=False, compare=False)
 
     @property
@@ -99,6 +117,7 @@ def price_card(
     currency: str,
     plan_type: PlanType = PlanType.PURCHASE,
     interval: str | None = None,
+    table: Table | None = None,
 ) -> Line:
     """
     Price one rate card.
@@ -106,6 +125,7 @@ def price_card(
     :param quantity: how many are bought (fixed fee, entitlement, credit grant), the expected volume of a
         cycle (usage; overage: units beyond the allowance) or the seats (license); None is unknown
     :param interval: the billing cycle, which a license's own usage cycle is measured against
+    :param table: the card's slabs where somebody has read them already
     """
     per = _per(kind, card, plan_type)
     every, offset = _recurrence(kind, card) if per == "cycle" else (1, 0)
@@ -124,7 +144,11 @@ def price_card(
         if quantity is None:
             raise Unpriceable("No expected volume yet." if kind in METERED else "No quantity yet.")
         units, how = _units(kind, card, quantity, currency, every)
-        priced = price_units(kind, card, units, currency=currency, interval=interval)
+        if kind == "fixedFeeRateCards":
+            priced = price_units(kind, card, units, currency=currency)
+        else:
+            table = table or table_of(kind, card, currency=currency, interval=interval)
+            priced = price_table(table, units)
     except Unpriceable as reason:
         return replace(line, unknown_because=str(reason))
     return replace(
@@ -135,23 +159,8 @@ def price_card(
         formula=how + priced.formula,
         parts=priced.parts,
         credit=Money.rounded(units, currency) if kind == "creditGrantRateCards" else None,
+        table=table,
     )
-
-
-@dataclass(frozen=True)
-class Table:
-    """
-    The slabs of a card in one currency.
-
-    :ivar minimum: of the card as a whole, like `maximum`
-    :ivar windows: how often the slabs are gone through in a billing cycle
-    """
-
-    model: str
-    slabs: tuple[Slab, ...]
-    minimum: Decimal | None
-    maximum: Decimal | None
-    windows: int = 1
 
 
 def table_of(kind: str, card: Card, *, currency: str, interval: str | None = None) -> Table:
@@ -194,9 +203,20 @@ def price_units(
             rate = number(in_currency(card["rateValues"], currency)["rate"])
             formula = plain(rate) if units == 1 else f"{plain(units)} × {plain(rate)}"
             return Priced(EXACT.multiply(units, rate), (), formula)
-        table = table_of(kind, card, currency=currency, interval=interval)
-        priced = price_slabs(table.model, table.slabs, units, minimum=table.minimum, maximum=table.maximum)
     except (KeyError, TypeError, ValueError):
+        raise Unpriceable("The card is not complete yet.") from None
+    return price_table(table_of(kind, card, currency=currency, interval=interval), units)
+
+
+def price_table(table: Table, units: Decimal) -> Priced:
+    """
+    Price units at slabs that are read already, exactly.
+
+    :raises Unpriceable: when a slab is not complete yet
+    """
+    try:
+        priced = price_slabs(table.model, table.slabs, units, minimum=table.minimum, maximum=table.maximum)
+    except ValueError:
         raise Unpriceable("The card is not complete yet.") from None
     if table.windows == 1:
         return priced
