@@ -30,6 +30,7 @@ from audit import services as audit
 from audit.models import Event
 from audit.paging import PAGE_SIZE, page_of
 from audit.roles import SEES_EVERYTHING, Role, has_role
+from audit.sign_in import signed_in_at
 
 LONGEST_SEARCH = 200
 # Rows of one bulk change; more than this is a job for the import.
@@ -398,7 +399,7 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
             keys,
             by=request.user,
             at=timezone.now(),
-            answers=form.cleaned_data if form else {},
+            answers=self._answers(request, name, form),
         )
         rows = [(one.key, one.version) for one in found.will]
         context = self._bulk_context(request, name) | {
@@ -448,7 +449,7 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
             by=request.user,
             at=timezone.now(),
             batch_id=batch,
-            answers=form.cleaned_data if form else {},
+            answers=self._answers(request, name, form),
         )
         done = [*plan.get("done", ()), *outcome.done]
         refused = [*plan.get("refused", ()), *outcome.refused]
@@ -493,6 +494,13 @@ class DeskModelAdmin(RoleGate, admin.ModelAdmin):
         for one, texts in answers.items():
             data.setlist(one, texts)
         return questions(data)
+
+    def _answers(self, request, name, form):
+        """What the person answered, and where the action asks for it when they last typed their password."""
+        proof = (
+            {"signed_in_at": signed_in_at(request)} if self.bulk_actions[name].action.needs_sign_in else {}
+        )
+        return (form.cleaned_data if form else {}) | proof
 
     def _bulk_context(self, request, name):
         return self.admin_site.each_context(request) | {

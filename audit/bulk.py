@@ -29,6 +29,7 @@ class BulkAction:
     :cvar title: what it does, as a menu says it
     :cvar roles: who may start it at all; whether a row takes it is for `effect` and the service to say
     :cvar danger: whether it cannot be taken back
+    :cvar needs_sign_in: whether it is also told `signed_in_at`, beside the answers (P-21)
     :cvar done: what is true of a row afterwards, as the report says it
     """
 
@@ -36,6 +37,7 @@ class BulkAction:
     title = ""
     roles = frozenset()
     danger = False
+    needs_sign_in = False
     done = "Done"
 
     def load(self, keys, *, by):

@@ -37,6 +37,12 @@ class OwnWork(NotAllowed):
     code = "own_work"
 
 
+class SignInAgain(NotAllowed):
+    """Theirs to decide, but so much hangs on it that the password has to be typed just before (P-21)."""
+
+    code = "sign_in_again"
+
+
 class Invalid(Refusal):
     """
     The content does not hold; `.problems` is a list of objects with `.field`, `.message` and `.path`.

@@ -233,6 +233,10 @@ except (ZoneInfoNotFoundError, ValueError) as error:
         "BUSINESS_TIME_ZONE is not a time zone that this machine knows, such as Europe/Berlin."
     ) from error
 REPORTING_CURRENCY = env.str("REPORTING_CURRENCY", default="EUR")
+# A yes above this, in the reporting currency, and to what is free or not known, needs a password that was
+# typed so many minutes before at most (R-22, P-21).
+FRESH_SIGN_IN_OVER = env.int("FRESH_SIGN_IN_OVER", default=100_000)
+FRESH_SIGN_IN_MINUTES = env.int("FRESH_SIGN_IN_MINUTES", default=15)
 
 # --- Who offers: the head of what customers read (docs/running.md) ---
 

@@ -18,6 +18,14 @@ class SignIn(auth.LoginView):
     template_name = "account/login.html"
     redirect_authenticated_user = True
 
+    def dispatch(self, request, *args, **kwargs):
+        """Who is signed in goes on, unless they came to type their password once more (P-21)."""
+        self.redirect_authenticated_user = "again" not in request.GET
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_initial(self):
+        return super().get_initial() | {"username": self.request.user.get_username()}
+
 
 class ChangePassword(auth.PasswordChangeView):
     template_name = "account/password.html"

@@ -6,6 +6,7 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from audit.sign_in import signed_in_at
 from proposals import services
 from proposals.models import Decision, Proposal
 from purchases import terms as domain
@@ -145,7 +146,7 @@ class ProposalViewSet(DealViewSet):
     @action(detail=True, methods=["post"])
     def approve(self, request, reference):
         """Approve it (finance)."""
-        return self._decide(services.approve, HashQuestion)
+        return self._decide(services.approve, HashQuestion, signed_in_at=signed_in_at(self.request))
 
     @extend_schema(request=SayingNo, responses={202: ProposalAnswer})
     @action(detail=True, methods=["post"])
@@ -171,7 +172,7 @@ class ProposalViewSet(DealViewSet):
         """Draft another one with its commercial fields."""
         return self._do(services.clone, self.get_object(), code=201)
 
-    def _decide(self, verb, question):
+    def _decide(self, verb, question, **proof):
         proposal = self.get_object()
         refuse_tokens(self.request)
         given = self.read(question)
@@ -179,7 +180,7 @@ class ProposalViewSet(DealViewSet):
             given["line_notes"] = [
                 (note["line"], note["label"], note["text"]) for note in given["line_notes"]
             ]
-        return self._do(verb, proposal, code=202, **given)
+        return self._do(verb, proposal, code=202, **given, **proof)
 
     def _do(self, verb, proposal, *, code=200, **given):
         done = verb(proposal_id=proposal.pk, by=self.request.user, at=timezone.now(), **given)

@@ -5,7 +5,7 @@ from copy import copy
 from audit.refusals import NotAllowed, WrongStatus
 from proposals import allowed, policy, services
 from proposals.models import ApprovalStep, Proposal
-from purchases import bulk, drafts
+from purchases import bulk, drafts, fresh
 from purchases import terms as domain
 
 Status = Proposal.Status
@@ -63,18 +63,27 @@ class Approve(ProposalDecision):
     """Give the yes that each of them waits for; the last one is final."""
 
     title = "Approve"
+    needs_sign_in = True
 
-    def effect(self, row, *, by, at):
+    def effect(self, row, *, by, at, signed_in_at=None):
         self.judge(row, by)
         over = allowed.over(row, at=at)
         if over:
             raise WrongStatus(over)
+        fresh.refuse_without(row, signed_in_at=signed_in_at, at=at)
         if len(row.waiting) > 1:
             return row.get_status_display(), f"waits for {row.waiting[1].get_role_display()}"
         return row.get_status_display(), Status.APPROVED.label
 
-    def apply(self, row, *, by, at, batch_id):
-        services.approve(proposal_id=row.pk, by=by, at=at, content_hash=row.content_hash, batch_id=batch_id)
+    def apply(self, row, *, by, at, batch_id, signed_in_at=None):
+        services.approve(
+            proposal_id=row.pk,
+            by=by,
+            at=at,
+            content_hash=row.content_hash,
+            signed_in_at=signed_in_at,
+            batch_id=batch_id,
+        )
 
 
 class Decline(ProposalDecision):

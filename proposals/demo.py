@@ -158,6 +158,7 @@ class Story:
                 by=self.users[gives[Role(step.role)]],
                 at=self.ago(decided) + timedelta(hours=hours),
                 content_hash=proposal.content_hash,
+                signed_in_at=self.ago(decided) + timedelta(hours=hours),
             )
         return proposal
 
@@ -436,6 +437,7 @@ def _bought_at_once(story):
             by=story.users["omar"],
             at=story.ago(6.5),
             content_hash=sent.content_hash,
+            signed_in_at=story.ago(6.5),
         )
     story.waiting_purchase("fjordline-grid", "Storage Block", ago=1, quantity=4)
     story.purchase("doraku-jp", "Launch Bundle", ago=0.5, quantity=1)

@@ -12,7 +12,7 @@ from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
 from proposals import notices, policy
 from proposals.models import SHORTEST_REASON, ApprovalStep, Decision, LineNote, Proposal, ReasonCode
 from proposals.outcome import expire_now
-from purchases import drafts, plan_moves
+from purchases import drafts, fresh, plan_moves
 from purchases import terms as domain
 from purchases.services import body_for, refuse_own_work
 from togai import deliveries, wire
@@ -100,15 +100,17 @@ def submit(*, proposal_id, by, at, version=None, plan_version_seen=None, batch_i
 
 
 @transaction.atomic
-def approve(*, proposal_id, by, at, content_hash, batch_id=None):
+def approve(*, proposal_id, by, at, content_hash, signed_in_at=None, batch_id=None):
     """
     Give the next yes that a submitted proposal waits for; the last one approves it and queues APPROVE.
 
     :param content_hash: of the content that the person read (R-23)
+    :param signed_in_at: when they last typed their password; None for never (R-22)
     :raises NotAllowed: no role whose yes counts here
     :raises OwnWork: they created, edited or submitted this chain of revisions (G-22)
     :raises WrongStatus: it does not wait for a decision, its validity has passed, or Togai refused it
     :raises Stale: its content is not what the person read
+    :raises SignInAgain: so much hangs on it that the sign-in is too old (P-21)
     """
     proposal = _decidable(proposal_id, by=by, at=at, content_hash=content_hash, status=Status.APPROVED)
     if drafts.business_day(at) > proposal.valid_until:
@@ -116,6 +118,7 @@ def approve(*, proposal_id, by, at, content_hash, batch_id=None):
     if proposal.is_declined_at_togai:
         raise WrongStatus("It was declined in Togai's own console; decline it here too, or revise it.")
     step = _next_step(proposal, by)
+    fresh.refuse_without(proposal, signed_in_at=signed_in_at, at=at)
     step.state = ApprovalStep.State.APPROVED
     step.save(update_fields=["state"])
     _decide(proposal, Verb.APPROVE, by=by, at=at, step=step)

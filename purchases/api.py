@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from accounts.models import Account
 from audit.refusals import Invalid, NotAllowed
+from audit.sign_in import signed_in_at
 from purchases import overrides, services
 from purchases import terms as domain
 from purchases.models import PricePlan, Purchase
@@ -446,7 +447,14 @@ class PurchaseViewSet(DealViewSet):
         refuse_tokens(request)
         given = self.read(HashQuestion)
         return self.answer(
-            services.release(purchase_id=purchase.pk, by=request.user, at=timezone.now(), **given), 202
+            services.release(
+                purchase_id=purchase.pk,
+                by=request.user,
+                at=timezone.now(),
+                signed_in_at=signed_in_at(request),
+                **given,
+            ),
+            202,
         )
 
     @extend_schema(request=ReasonQuestion, responses={202: PurchaseAnswer})

@@ -6,7 +6,7 @@ from accounts.bulk import Unchanged, change_of_owner
 from audit.bulk import BulkAction
 from audit.refusals import Invalid, NotAllowed, WrongStatus
 from audit.roles import DECIDES, DRAFTS, Role, has_role
-from purchases import drafts, figures, plan_moves, services
+from purchases import drafts, figures, fresh, plan_moves, services
 from purchases.models import PricePlan, Purchase
 from purchases.services import refuse_own_work
 
@@ -162,16 +162,25 @@ class Release(Decision):
     """Let purchases go to Togai, where they move money at once."""
 
     title = "Release"
+    needs_sign_in = True
 
-    def effect(self, row, *, by, at):
+    def effect(self, row, *, by, at, signed_in_at=None):
         self.judge(row, by)
         found = drafts.problems(row, at=at, complete=True)
         if found:
             raise Invalid(found)
+        fresh.refuse_without(row, signed_in_at=signed_in_at, at=at)
         return row.get_status_display(), Purchase.Status.SENT.label
 
-    def apply(self, row, *, by, at, batch_id):
-        services.release(purchase_id=row.pk, by=by, at=at, content_hash=row.content_hash, batch_id=batch_id)
+    def apply(self, row, *, by, at, batch_id, signed_in_at=None):
+        services.release(
+            purchase_id=row.pk,
+            by=by,
+            at=at,
+            content_hash=row.content_hash,
+            signed_in_at=signed_in_at,
+            batch_id=batch_id,
+        )
 
 
 class SendBack(Decision):

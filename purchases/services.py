@@ -11,7 +11,7 @@ from django.db import transaction
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, OwnWork, Stale, WrongStatus
 from audit.roles import DECIDES, has_role
-from purchases import drafts, plan_moves
+from purchases import drafts, fresh, plan_moves
 from purchases import terms as domain
 from purchases.models import Purchase
 from togai import deliveries, wire
@@ -120,16 +120,18 @@ def send_back(*, purchase_id, by, at, reason, batch_id=None):
 
 
 @transaction.atomic
-def release(*, purchase_id, by, at, content_hash, batch_id=None):
+def release(*, purchase_id, by, at, content_hash, signed_in_at=None, batch_id=None):
     """
     Let a purchase go to Togai, where it moves money at once.
 
     :param content_hash: of the content that the person read
+    :param signed_in_at: when they last typed their password; None for never (R-22)
     :raises NotAllowed: not finance
     :raises OwnWork: they wrote, edited or submitted it (G-22)
     :raises WrongStatus: it does not wait for release
     :raises Stale: its content is not what the person read
     :raises Invalid: it has become impossible meanwhile, e.g. the plan is no longer active
+    :raises SignInAgain: so much hangs on it that the sign-in is too old (P-21)
     """
     purchase = drafts.locked(Purchase, purchase_id)
     refuse_own_work(purchase, by)
@@ -139,6 +141,7 @@ def release(*, purchase_id, by, at, content_hash, batch_id=None):
     found = drafts.problems(purchase, at=at, complete=True)
     if found:
         raise Invalid(found)
+    fresh.refuse_without(purchase, signed_in_at=signed_in_at, at=at)
     purchase.released_by, purchase.released_at = by, at
     _move(purchase, Status.SENT, "release", by=by, at=at, batch_id=batch_id)
     deliveries.queue(

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.refusals import Invalid, Refusal, Stale
+from audit.sign_in import signed_in_at
 from proposals import allowed, forms_verbs, policy, reading, services
 from proposals.models import Decision, Proposal
 from proposals.views.editor import PROPOSALS
@@ -164,6 +165,7 @@ def approve(request, proposal):
         by=request.user,
         at=timezone.now(),
         content_hash=form.cleaned_data.get("content_hash", ""),
+        signed_in_at=signed_in_at(request),
     )
     proposal.refresh_from_db(fields=["status"])
     if proposal.is_waiting:

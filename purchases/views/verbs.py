@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from audit.answers import SeeOther
 from audit.refusals import Invalid, Refusal, Stale
+from audit.sign_in import signed_in_at
 from purchases import allowed, drafts, services
 from purchases.forms_verbs import ReasonForm
 from purchases.plan_moves import PlanMoved, move_of
@@ -109,6 +110,7 @@ def release(request, purchase):
                 by=request.user,
                 at=timezone.now(),
                 content_hash=request.POST.get("content_hash", ""),
+                signed_in_at=signed_in_at(request),
             )
         except Invalid as invalid:
             problems = invalid.problems

@@ -31,6 +31,7 @@ MONEY_PATH = [
     "plan_moves.py",
     "volumes.py",
     "workings.py",
+    "fresh.py",
     "../proposals/offer_prices.py",
 ]
 
