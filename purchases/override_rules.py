@@ -1,5 +1,6 @@
 """What Togai, or togai.md for it, would refuse in an override as it would be sent."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ def sent_faults(
             if kind == "pricingCycleConfig" and not faults:
                 for fault in cycle_problems(whole[kind]):
                     yield Fault((kind, *fault.path), fault.message)
+    yield from _name_faults(whole, changes)
     for kind, billable_id, card in _priced(whole):
         here = (kind, billable_id) if billable_id else (kind,)
         changed = kind in changes and (not billable_id or billable_id in changes[kind])
@@ -78,6 +80,19 @@ def _kind_faults(
             yield Fault(
                 (kind, billable_id, "type"), "A purchase plan has no cycles in which this could recur."
             )
+
+
+def _name_faults(whole: Mapping[str, Any], changes: Mapping[str, Any]) -> Iterator[Fault]:
+    """Names at Togai are unique in a plan (togai.md 4.3); the plan's own are not for the rep to put right."""
+    named = Counter(card.get("name") for kind in CARDS for card in whole.get(kind, {}).values())
+    for kind in CARDS:
+        for billable_id, change in (changes.get(kind) or {}).items():
+            name = change.get("name") if isinstance(change, Mapping) else None
+            if name and named[name] > 1:
+                yield Fault(
+                    (kind, billable_id, "name"),
+                    f"Another card is called {name} at Togai, too; names are unique in a plan.",
+                )
 
 
 def _priced(whole: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

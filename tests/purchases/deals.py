@@ -241,7 +241,21 @@ def details(draw, plan_type):
         if draw(st.booleans()):
             plan["minimumCommitment"] = draw(commitment())
     plan["supportedCurrencies"] = ["EUR"] if draw(st.booleans()) else CURRENCIES
-    return plan
+    return with_names_of_their_own(plan)
+
+
+def with_names_of_their_own(plan):
+    """The same cards, without names that another one has: they are unique in a plan (togai.md 4.3)."""
+    seen, whole = set(), dict(plan)
+    for kind in CARDS:
+        rows = []
+        for one in plan.get(kind, ()):
+            taken = one.get("name") in seen
+            seen.add(one.get("name"))
+            rows.append({key: value for key, value in one.items() if key != "name"} if taken else one)
+        if rows:
+            whole[kind] = rows
+    return whole
 
 
 @st.composite
@@ -264,7 +278,7 @@ def changed_details(draw, plan_type, plan):
             changed["minimumCommitment"] = draw(commitment())
         if draw(st.booleans()):
             changed["supportedCurrencies"] = draw(st.sampled_from([["EUR"], ["USD", "EUR"]]))
-    return changed
+    return with_names_of_their_own(changed)
 
 
 @st.composite

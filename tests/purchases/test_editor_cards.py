@@ -352,6 +352,17 @@ def test_every_field_is_a_cell_with_a_reset(key, path, text, stored):
     assert again(form, form.patch).patch == {}
 
 
+def test_two_cards_of_a_plan_are_not_called_the_same():
+    """Togai's names are unique in a plan; the second one is refused at its cell."""
+    form = form_of({"fixedFeeRateCards": {"addon.platform": {"name": "fee"}}})
+    form.do("open", USAGE)
+    form = again(form, form.patch, **{cell(USAGE, "name"): "fee"})
+    judged(form)
+    assert error_of(form, cell(USAGE, "name"))
+    form = again(form, form.patch, **{cell(USAGE, "name"): "messages"})
+    assert judged(form) == []
+
+
 def test_an_anniversary_cycle_has_no_day_to_start_on():
     """Togai derives it; toggled back, the plan's day is there again."""
     form = form_of()
@@ -610,3 +621,17 @@ def test_whatever_is_posted_the_page_can_be_drawn_again(forged, cells, buttons, 
         assert card.page.size
         assert [*card.problems] or not card.has_errors
     assert isinstance(form.patch, dict)
+
+
+def test_cards_that_came_and_went_move_to_a_newer_version_of_the_plan():
+    """G-15: the deal's own card and the one it leaves out stay so; what the newer version lacks is let go."""
+    form = adding(form_of(), "usageRateCards", "um.sms")
+    form.do("remove_card", FEE)
+    form = again(form, **{cell("usageRateCards/um.sms", "rateValues/EUR/slabRates/1/rate"): "1"})
+    newer = PLAN | {"fixedFeeRateCards": [PLATFORM_FEE, ONBOARDING | {"id": "addon.setup"}]}
+    kinds = OVERRIDE_KINDS["association_override"]
+    moved = form.carried_to(newer, kinds=kinds, currency="EUR")
+    assert moved.card(FEE).is_removed
+    assert moved.card("usageRateCards/um.sms").is_added
+    older = form.carried_to(PLAN | {"fixedFeeRateCards": [ONBOARDING]}, kinds=kinds, currency="EUR")
+    assert list(older.patch) == ["usageRateCards"]
