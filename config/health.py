@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Max, Min, Q
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -175,6 +176,16 @@ def health_without_a_database(get_response):
     return middleware
 
 
+@require_safe
+@login_not_required
+def readyz(request):
+    """Ready for work: the database answers and has every migration; 503 while it does not. Nothing else."""
+    ready = _database_answers() and not _pending()
+    return HttpResponse(
+        "ready" if ready else "not ready", content_type="text/plain", status=200 if ready else 503
+    )
+
+
 def _database_answers():
     try:
         with connection.cursor() as cursor:
@@ -182,6 +193,12 @@ def _database_answers():
     except (DatabaseError, InterfaceError):
         return False
     return True
+
+
+def _pending():
+    """How many migrations are not applied."""
+    executor = MigrationExecutor(connection)
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _database():
@@ -201,8 +218,7 @@ def _database():
 
 def _migrations():
     line = partial(Line, "migrations", "Migrations")
-    executor = MigrationExecutor(connection)
-    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    pending = _pending()
     if pending:
         return line(
             ATTENTION,

@@ -16,6 +16,7 @@ urlpatterns = [
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<str:digest>/revoke/", tokens.revoke, name="token_revoke"),
     path("healthz", views.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
     path("health/", health.health, name="health"),
     path("health.json", health.HealthForPrograms.as_view(), name="health_json"),
     path("", include("proposals.urls")),

@@ -389,3 +389,16 @@ def test_the_page_costs_the_same_whatever_the_tables_hold(client, well, django_a
     client.get("/health/")
     with django_assert_max_num_queries(32):
         client.get("/health/")
+
+
+def test_a_balancer_hands_out_work_where_it_can_be_done(client, monkeypatch):
+    """Design 6: /readyz is for anybody, and 503 without the database or with migrations to apply."""
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.content) == (200, b"ready")
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'togai' AND name LIKE '0002%%'")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.content) == (503, b"not ready")
+    monkeypatch.setattr(health, "_database_answers", lambda: False)
+    monkeypatch.setattr(health, "_pending", lambda: pytest.fail("nobody asks a database that is away"))
+    assert client.get("/readyz").status_code == 503
