@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -20,9 +21,6 @@ from togai.strict_json import plain
 Path = tuple[str, ...]
 Stored = Any  # what stands in a card: str, int, bool, list, or None for nothing
 
-NUMBER, WHOLE, CHOICE, FLAG, TEXT = "number", "whole", "choice", "flag", "text"
-DURATION, LIST, CURRENCIES = "duration", "list", "currencies"
-
 YES_OR_NO = (("true", "Yes"), ("false", "No"))
 
 # Togai's words for whole groups of what credit may be spent on.
@@ -32,6 +30,19 @@ _GROUPS = {
 }
 _GROUP_IDS = {name.lower(): group for group, name in _GROUPS.items()}
 _CURRENCY = re.compile(r"[A-Z]{3}")
+
+
+class Kind(StrEnum):
+    """What may stand in a cell."""
+
+    NUMBER = "number"
+    WHOLE = "whole"
+    CHOICE = "choice"
+    FLAG = "flag"
+    TEXT = "text"
+    DURATION = "duration"
+    LIST = "list"
+    CURRENCIES = "currencies"
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Leaf:
 
     path: Path
     label: str
-    kind: str = NUMBER
+    kind: Kind = Kind.NUMBER
     choices: tuple[tuple[str, str], ...] = ()
     unit: str = ""
     help: str = ""
@@ -93,7 +104,7 @@ class Cell:
     @property
     def is_choice(self) -> bool:
         """Whether it is chosen from a list."""
-        return self.leaf.kind in (CHOICE, FLAG)
+        return self.leaf.kind in (Kind.CHOICE, Kind.FLAG)
 
     @property
     def described(self) -> str:
@@ -104,7 +115,7 @@ class Cell:
     @property
     def keyboard(self) -> str:
         """What a phone should offer to type with."""
-        return {NUMBER: "decimal", WHOLE: "numeric"}.get(self.leaf.kind, "text")
+        return {Kind.NUMBER: "decimal", Kind.WHOLE: "numeric"}.get(self.leaf.kind, "text")
 
     @property
     def options(self) -> list[tuple[str, str]]:
@@ -117,7 +128,7 @@ class Cell:
     @property
     def aside(self) -> str:
         """A duration the other way: words where ISO was typed, ISO where words were; "" for the rest."""
-        if self.leaf.kind != DURATION:
+        if self.leaf.kind != Kind.DURATION:
             return ""
         try:
             written = durations.iso(self.text)
@@ -165,15 +176,15 @@ def written(leaf: Leaf, value: Stored) -> str:
     """The text that stands for a stored value; "" for none, and for what is no value of this kind."""
     match leaf.kind:
         case _ if isinstance(value, bool):
-            return str(value).lower() if leaf.kind == FLAG else ""
-        case "list" | "currencies" if isinstance(value, list):
+            return str(value).lower() if leaf.kind == Kind.FLAG else ""
+        case Kind.LIST | Kind.CURRENCIES if isinstance(value, list):
             names = [str(name) for name in value]
             return (
                 ", ".join(names)
-                if leaf.kind == CURRENCIES
+                if leaf.kind == Kind.CURRENCIES
                 else "\n".join(_GROUPS.get(name, name) for name in names)
             )
-        case "duration" if isinstance(value, str):
+        case Kind.DURATION if isinstance(value, str):
             return durations.as_typed(value)
         case _:
             return str(value) if isinstance(value, str | int) else ""
@@ -183,28 +194,28 @@ def read(leaf: Leaf, text: str) -> tuple[Stored, str]:
     """The stored value that a text stands for, None for none, and what is wrong with it or ""."""
     text = text.strip()
     if not text:
-        return None, "Name at least one currency." if leaf.kind == CURRENCIES else ""
+        return None, "Name at least one currency." if leaf.kind == Kind.CURRENCIES else ""
     match leaf.kind:
-        case "number":
+        case Kind.NUMBER:
             message = plain_problem(text)
             return (None, message) if message else (plain(Decimal(text)), "")
-        case "whole":
+        case Kind.WHOLE:
             message = whole_problem(text)
             return (None, message) if message else (int(text), "")
-        case "choice":
+        case Kind.CHOICE:
             known = any(text == value for value, _ in leaf.choices)
             return (text, "") if known else (None, "Choose one of the list.")
-        case "flag":
+        case Kind.FLAG:
             return (text == "true", "") if text in ("true", "false") else (None, "Choose yes or no.")
-        case "duration":
+        case Kind.DURATION:
             try:
                 return durations.iso(text), ""
             except ValueError as refusal:
                 return None, str(refusal)
-        case "list":
+        case Kind.LIST:
             names = [name.strip() for name in text.splitlines() if name.strip()]
             return [_GROUP_IDS.get(name.lower(), name) for name in names], ""
-        case "currencies":
+        case Kind.CURRENCIES:
             return _currencies(text)
         case _:
             return text, ""

@@ -4,18 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from purchases.cards import INTERVALS
-from purchases.override_cells import (
-    CHOICE,
-    CURRENCIES,
-    DURATION,
-    FLAG,
-    LIST,
-    TEXT,
-    WHOLE,
-    YES_OR_NO,
-    Leaf,
-    Path,
-)
+from purchases.override_cells import YES_OR_NO, Kind, Leaf, Path
 
 # Kinds without a list of cards: one value, whose path has no billable id.
 SINGLES = ("minimumCommitment", "pricingCycleConfig", "supportedCurrencies")
@@ -93,19 +82,19 @@ def single_leaves(kind: str, currencies: Iterable[str], *, anniversary: bool) ->
             yield from _fees("Fee", currencies)
         case "minimumCommitment":
             yield from _fees("Minimum per cycle", currencies)
-            yield Leaf(("displayName",), "Display name", TEXT)
+            yield Leaf(("displayName",), "Display name", Kind.TEXT)
         case "pricingCycleConfig":
             yield from _cycle(anniversary=anniversary)
         case "supportedCurrencies":
-            yield Leaf((), "Currencies", CURRENCIES, help="Three letters each, such as EUR, USD.")
+            yield Leaf((), "Currencies", Kind.CURRENCIES, help="Three letters each, such as EUR, USD.")
         case "creditGrantRateCards":
             yield from _credit(currencies)
         case "licenseRateCards":
-            yield Leaf(("config", "maxQuantity"), "Most seats", WHOLE, optional=True)
+            yield Leaf(("config", "maxQuantity"), "Most seats", Kind.WHOLE, optional=True)
         case "entitlementOverageRateCards":
             yield Leaf(("maxQuantity",), "Most units beyond the allowance", optional=True, help="Empty: any.")
     if has_slabs(kind):
-        yield Leaf(("ratePlan", "pricingModel"), "Pricing model", CHOICE, MODELS)
+        yield Leaf(("ratePlan", "pricingModel"), "Pricing model", Kind.CHOICE, MODELS)
     if has_slabs(kind) or kind == "creditGrantRateCards":
         for currency in currencies:
             here = (*prices_path(kind), currency, "rateConfig")
@@ -121,40 +110,40 @@ def _fees(label: str, currencies: Iterable[str]) -> Iterator[Leaf]:
 
 
 def _cycle(*, anniversary: bool) -> Iterator[Leaf]:
-    yield Leaf(("interval",), "Billed", CHOICE, INTERVAL_CHOICES)
+    yield Leaf(("interval",), "Billed", Kind.CHOICE, INTERVAL_CHOICES)
     yield Leaf(
-        ("gracePeriod",), "Grace period", WHOLE, unit="days", help="How long an invoice stays a draft."
+        ("gracePeriod",), "Grace period", Kind.WHOLE, unit="days", help="How long an invoice stays a draft."
     )
     yield Leaf(
         ANNIVERSARY,
         "Starts on the day of the association",
-        FLAG,
+        Kind.FLAG,
         YES_OR_NO,
         optional=True,
     )
     if not anniversary:
-        yield Leaf(("startOffset", "dayOffset"), "Starts on day", CHOICE, DAYS, optional=True)
-        yield Leaf(("startOffset", "monthOffset"), "Of month", CHOICE, MONTHS, optional=True)
+        yield Leaf(("startOffset", "dayOffset"), "Starts on day", Kind.CHOICE, DAYS, optional=True)
+        yield Leaf(("startOffset", "monthOffset"), "Of month", Kind.CHOICE, MONTHS, optional=True)
 
 
 def _credit(currencies: Iterable[str]) -> Iterator[Leaf]:
     for currency in currencies:
         here = (*prices_path("creditGrantRateCards"), currency, "creditAmount")
         yield Leaf(here, f"Credit granted, {currency}", unit=currency)
-    yield Leaf(("rateDetails", "pricingModel"), "Pricing model", CHOICE, MODELS)
-    yield Leaf(("grantDetails", "priority"), "Priority", WHOLE, help="The lowest is spent first.")
-    yield Leaf(("grantDetails", "expiryType"), "Expires", CHOICE, _EXPIRIES)
+    yield Leaf(("rateDetails", "pricingModel"), "Pricing model", Kind.CHOICE, MODELS)
+    yield Leaf(("grantDetails", "priority"), "Priority", Kind.WHOLE, help="The lowest is spent first.")
+    yield Leaf(("grantDetails", "expiryType"), "Expires", Kind.CHOICE, _EXPIRIES)
     yield Leaf(
         ("grantDetails", "expiryDuration"),
         "Lasts",
-        DURATION,
+        Kind.DURATION,
         optional=True,
         help="For a time of its own: 90 days, P90D.",
     )
     yield Leaf(
         ("grantDetails", "applicableEntityIds"),
         "Spent on",
-        LIST,
+        Kind.LIST,
         optional=True,
         help="One per line: “All usage”, “All fixed fees” or an id. Empty: everything.",
     )
@@ -163,33 +152,35 @@ def _credit(currencies: Iterable[str]) -> Iterator[Leaf]:
 def _extras(kind: str) -> Iterator[Leaf]:
     """What a card shows on demand: how it is invoiced and what it is called."""
     if kind in ("fixedFeeRateCards", "licenseRateCards"):
-        yield Leaf(("invoiceTiming",), "Invoiced", CHOICE, _ADVANCE_OR_ARREARS, optional=True, extra=True)
+        yield Leaf(
+            ("invoiceTiming",), "Invoiced", Kind.CHOICE, _ADVANCE_OR_ARREARS, optional=True, extra=True
+        )
     elif kind == "creditGrantRateCards":
-        yield Leaf(("invoiceTiming",), "Invoiced", CHOICE, _ANY_TIMING, optional=True, extra=True)
+        yield Leaf(("invoiceTiming",), "Invoiced", Kind.CHOICE, _ANY_TIMING, optional=True, extra=True)
     elif kind == "billingEntitlementRateCards":
-        yield Leaf(("invoiceTiming",), "Invoiced", CHOICE, _ANY_TIMING, extra=True)
+        yield Leaf(("invoiceTiming",), "Invoiced", Kind.CHOICE, _ANY_TIMING, extra=True)
     if kind in ("fixedFeeRateCards", "creditGrantRateCards"):
-        yield Leaf(("type",), "Charged", CHOICE, _ONCE_OR_AGAIN, optional=True, extra=True)
+        yield Leaf(("type",), "Charged", Kind.CHOICE, _ONCE_OR_AGAIN, optional=True, extra=True)
     if kind in ("fixedFeeRateCards", "creditGrantRateCards", "billingEntitlementRateCards"):
         yield from _rhythm(("recurrenceConfig", "interval"), ("recurrenceConfig", "offset"))
     if kind == "entitlementOverageRateCards":
         yield from _rhythm(("billingConfig", "interval"), ("billingConfig", "startOffset"))
     if kind == "licenseRateCards":
-        yield Leaf(("type",), "Kind of add-on", CHOICE, _ADD_ON_TYPES, optional=True, extra=True)
-        yield Leaf(("usageCycle",), "Seats counted", CHOICE, INTERVAL_CHOICES, optional=True, extra=True)
+        yield Leaf(("type",), "Kind of add-on", Kind.CHOICE, _ADD_ON_TYPES, optional=True, extra=True)
+        yield Leaf(("usageCycle",), "Seats counted", Kind.CHOICE, INTERVAL_CHOICES, optional=True, extra=True)
     if kind in ("fixedFeeRateCards", "licenseRateCards"):
-        yield Leaf(("enableProration",), "Part of a cycle charged in part", FLAG, YES_OR_NO, extra=True)
+        yield Leaf(("enableProration",), "Part of a cycle charged in part", Kind.FLAG, YES_OR_NO, extra=True)
     if kind == "licenseRateCards":
         label = "Given back for unused time"
-        yield Leaf(("proratedRefundMode",), label, CHOICE, _REFUNDS, optional=True, extra=True)
-    yield Leaf(("displayName",), "Display name", TEXT, optional=True, extra=True)
-    yield Leaf(("name",), "Name at Togai", TEXT, optional=True, extra=True, help="Unique in the plan.")
-    yield Leaf(("tag",), "Tag", TEXT, optional=True, extra=True)
+        yield Leaf(("proratedRefundMode",), label, Kind.CHOICE, _REFUNDS, optional=True, extra=True)
+    yield Leaf(("displayName",), "Display name", Kind.TEXT, optional=True, extra=True)
+    yield Leaf(("name",), "Name at Togai", Kind.TEXT, optional=True, extra=True, help="Unique in the plan.")
+    yield Leaf(("tag",), "Tag", Kind.TEXT, optional=True, extra=True)
 
 
 def _rhythm(interval: Path, offset: Path) -> Iterator[Leaf]:
-    yield Leaf(interval, "Every how many cycles", WHOLE, optional=True, extra=True)
-    yield Leaf(offset, "First after how many cycles", WHOLE, optional=True, extra=True)
+    yield Leaf(interval, "Every how many cycles", Kind.WHOLE, optional=True, extra=True)
+    yield Leaf(offset, "First after how many cycles", Kind.WHOLE, optional=True, extra=True)
 
 
 def new_card(kind: str, *, name: str, recurs: bool) -> dict[str, Any]:

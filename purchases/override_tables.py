@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purchases.cards import MAX_SLABS
-from purchases.override_cells import CHOICE, DURATION, Cell, Leaf, Path, at
+from purchases.override_cells import Cell, Kind, Leaf, Path, at
 
 PRICE_TYPES = (("PER_UNIT", "Per unit"), ("PACKAGE", "Package"), ("FLAT", "Flat"))
 
@@ -41,7 +41,7 @@ class Table:
         name = f"slab {order}"
         found = {
             "after": Leaf((*slab, "startAfter"), f"{name}, starts after"),
-            "type": Leaf((*slab, "priceType"), f"{name}, price type", CHOICE, PRICE_TYPES),
+            "type": Leaf((*slab, "priceType"), f"{name}, price type", Kind.CHOICE, PRICE_TYPES),
             "package": Leaf((*slab, "slabConfig", "packageSize"), f"{name}, units per package"),
         }
         for currency in self.rates:
@@ -75,8 +75,8 @@ class Windows:
         window = (*self.path, str(order))
         return {
             "units": Leaf((*window, "featureCreditLimit"), f"window {order}, units granted"),
-            "opens": Leaf((*window, "effectiveFrom"), f"window {order}, opens", DURATION, optional=True),
-            "closes": Leaf((*window, "effectiveUntil"), f"window {order}, closes", DURATION),
+            "opens": Leaf((*window, "effectiveFrom"), f"window {order}, opens", Kind.DURATION, optional=True),
+            "closes": Leaf((*window, "effectiveUntil"), f"window {order}, closes", Kind.DURATION),
         }
 
 
