@@ -28,6 +28,7 @@ Status = Proposal.Status
 MOST_ACCOUNTS = 200
 LONGEST_SEARCH = 200
 SOON_DAYS = 7
+FAILED_DAYS = 30
 
 _NUMBER = re.compile(r"(?P<prefix>[Pp]-)?0*(?P<number>[0-9]{1,9})(\s*[Rr][0-9]+)?")
 
@@ -165,6 +166,12 @@ def narrowed(user, filters, *, at):
 def refused(proposals):
     """Those that Togai refused and that nobody has revised yet."""
     return proposals.filter(status__in=Proposal.SENT, togai_refusal__gt="")
+
+
+def failed(proposals, *, at):
+    """Those approved within `FAILED_DAYS` days that failed at Togai, where nothing mends them (R-25)."""
+    since = at - timedelta(days=FAILED_DAYS)
+    return proposals.filter(togai_status="FAILURE", status=Status.APPROVED, decided_at__gte=since)
 
 
 def expiring(proposals, *, at):

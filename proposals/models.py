@@ -345,6 +345,8 @@ class Notice(models.Model):
         RECALLED = "RECALLED", "Recalled"
         EXPIRES_IN_7 = "EXPIRES_IN_7", "Ends within 7 days"
         EXPIRES_IN_1 = "EXPIRES_IN_1", "Ends within a day"
+        CONFLICT = "CONFLICT", "Otherwise at Togai"
+        FAILED = "FAILED", "Failed at Togai"
 
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notices", db_index=False

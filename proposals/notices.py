@@ -16,6 +16,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 from django.db.models import IntegerField, Subquery
 from django.template.loader import render_to_string
+from django.utils.text import Truncator
 
 from audit.roles import DECIDES, Role, holders
 from proposals import inbox
@@ -32,6 +33,8 @@ LAST_WARNING = 1
 WARNINGS = (Kind.EXPIRES_IN_7, Kind.EXPIRES_IN_1)
 # How many proposals are warned of in one transaction, short enough that nobody else waits for it.
 CHUNK = 200
+# So much of what Togai says about a failure stands in a notice; the page of the deal has all of it.
+MOST_QUOTED = 300
 # The count in the head of a page goes no further.
 MOST_COUNTED = 9
 # Mails of one turn of the worker, which has deliveries to make as well.
@@ -63,6 +66,28 @@ def recalled(proposal, *, by, at):
     """
     waiting = {person for person, _ in _deciders([proposal.pk])} - {by.pk}
     _write({(person, proposal.pk, Kind.RECALLED) for person in waiting}, by=by, at=at)
+
+
+def contradicted(proposal, *, at):
+    """
+    Tell finance and its owner that Togai's record ended otherwise than was decided here (R-24, R-27).
+
+    Called where our decision meets that end; nothing is created or sent again by itself.
+    """
+    _tell_finance_and_owner(proposal, Kind.CONFLICT, at=at)
+
+
+def failed(proposal, *, at):
+    """Tell finance and its owner that an approved proposal failed at Togai (R-25); safe to repeat."""
+    _tell_finance_and_owner(proposal, Kind.FAILED, at=at)
+
+
+def _tell_finance_and_owner(proposal, kind, *, at):
+    # Whoever joins finance later is not told of what is over.
+    if Notice.objects.filter(proposal=proposal, kind=kind).exists():
+        return
+    people = [*holders(*DECIDES), *holders(*Role, among={proposal.owner_id})]
+    _write({(person.pk, proposal.pk, kind) for person in people}, by=None, at=at)
 
 
 def warn_of_expiry(*, at):
@@ -178,10 +203,31 @@ def _told_ending(notice, at):
     return Told(f"The validity of {_name(proposal)} {ends}", todo)
 
 
+def _told_contradicted(notice, at):
+    proposal = notice.proposal
+    title = f"{_name(proposal)} is otherwise at Togai than it was decided"
+    if not proposal.togai_problem:
+        return Told(title, "It has been settled since.", holds=False)
+    todo = "Look at it and say what holds; nothing is sent by itself."
+    return Told(title, f"{proposal.togai_problem} {todo}")
+
+
+def _told_failed(notice, at):
+    proposal = notice.proposal
+    said = Truncator(proposal.togai_comment).chars(MOST_QUOTED) or "It gave no reason."
+    return Told(
+        f"{_name(proposal)} failed at Togai",
+        f"It was approved, and then Togai could not carry it out. Togai says: {said}",
+        holds=proposal.togai_status == "FAILURE",
+    )
+
+
 _WORDS = {
     Kind.RECALLED: _told_recalled,
     Kind.EXPIRES_IN_7: _told_ending,
     Kind.EXPIRES_IN_1: _told_ending,
+    Kind.CONFLICT: _told_contradicted,
+    Kind.FAILED: _told_failed,
 }
 
 

@@ -1,9 +1,12 @@
 """What Togai says about a proposal, and what of it changes our own status."""
 
 from audit import services as audit
+from proposals import notices
 from proposals.models import ApprovalStep, Proposal
 from purchases.outcome import DealListener
 from togai import subjects
+from togai.models import Delivery
+from togai.worker import Conflict
 
 Status = Proposal.Status
 
@@ -20,12 +23,23 @@ EXPECTED = {
 
 
 class ProposalListener(DealListener):
-    """Adds to what every deal does: Togai's expiry is ours."""
+    """Adds to what every deal does: Togai's expiry is ours, and people hear of what went another way."""
+
+    def stuck(self, delivery, *, message, at):
+        """Of a decision that met another end at Togai, finance and the owner are told (R-24)."""
+        super().stuck(delivery, message=message, at=at)
+        if delivery.kind == Delivery.Kind.DECIDE and delivery.last_error == Conflict.__name__:
+            notices.contradicted(self.locked(delivery.subject_id), at=at)
 
     def follow(self, deal, *, at):
-        """Only Togai says that a proposal there has expired (R-27); what was decided before stays decided."""
+        """
+        Only Togai says that a proposal there has expired (R-27); what was decided before stays decided. What
+        failed after its approval stays approved, and people are told (R-25).
+        """
         if deal.togai_status == "PROPOSAL_EXPIRED" and deal.status == Status.SUBMITTED:
             expire_now(deal, at=at)
+        if deal.togai_status == "FAILURE" and deal.status == Status.APPROVED:
+            notices.failed(deal, at=at)
 
 
 def expire_now(proposal, *, at):

@@ -72,7 +72,7 @@ class Stake:
 
 @dataclass(frozen=True)
 class Refused:
-    """A waiting proposal that Togai refused, with Togai's words."""
+    """A proposal that Togai refused, or could not carry out, with Togai's words."""
 
     reference: str
     account: str
@@ -95,6 +95,7 @@ class Overview:
     :ivar drafts, sent_back, waiting, purchases, expiring, unpaid: `Some`, or None where their roles have none
     :ivar stuck: (delivery, proposal or purchase or None) pairs that need somebody
     :ivar refused: of what waits, what Togai refused (`Refused`)
+    :ivar failed: of what was approved lately, what failed at Togai (`Refused`)
     """
 
     drafts: Some | None
@@ -105,6 +106,7 @@ class Overview:
     unpaid: Some
     stuck: tuple
     refused: tuple
+    failed: tuple
     stakes: tuple
     more_at_stake: bool
     months: tuple
@@ -112,12 +114,12 @@ class Overview:
     @property
     def needs_a_person(self):
         """How many deals do not go on by themselves, as far as they were looked through."""
-        return len(self.stuck) + len(self.refused)
+        return len(self.stuck) + len(self.refused) + len(self.failed)
 
 
 def overview_for(user, *, at):
     """
-    Read the overview of a person: at most ten queries, whatever they own.
+    Read the overview of a person: at most eleven queries, whatever they own.
 
     :param at: now; months and days are those of the business zone
     """
@@ -142,6 +144,10 @@ def overview_for(user, *, at):
         refused=tuple(
             Refused(row.reference, row.account.name, row.togai_refusal)
             for row in listing.refused(live)[:SHOWN]
+        ),
+        failed=tuple(
+            Refused(row.reference, row.account.name, row.togai_comment)
+            for row in listing.failed(live, at=at)[:SHOWN]
         ),
         stakes=tuple(_stakes(open_rows[:MOST_SUMMED])),
         more_at_stake=len(open_rows) > MOST_SUMMED,
