@@ -12,6 +12,7 @@ from proposals import policy
 from proposals.models import ApprovalStep, Proposal
 from purchases import drafts
 from purchases.services import refuse_own_work
+from togai.models import Delivery
 
 Status = Proposal.Status
 
@@ -96,6 +97,18 @@ def over(proposal, *, at):
     return ""
 
 
+def wrong_status(proposal):
+    """The refusal of a verb that comes too late, or too early: what the proposal is now (R-26)."""
+    said = proposal.get_status_display().lower()
+    decisions = Delivery.objects.of(proposal).filter(kind=Delivery.Kind.DECIDE)
+    if decisions.filter(state=Delivery.State.UNKNOWN).exists():
+        # Togai may have it: another decision now could leave both applied.
+        return WrongStatus(
+            f"This proposal is {said}. Whether Togai has that is being verified; nobody can change it."
+        )
+    return WrongStatus(f"This proposal is {said}.")
+
+
 def refuse_early(verb, proposal, user):
     """
     Refuse to ask the questions of a verb that would be refused anyway; POST meets the service itself.
@@ -115,7 +128,7 @@ def refuse_early(verb, proposal, user):
         refuse_own_work(proposal, user)
         wanted = Status.DECLINED
     if not proposal.can_become(wanted):
-        raise WrongStatus(f"This proposal is {proposal.get_status_display().lower()}.")
+        raise wrong_status(proposal)
     if wanted == Status.DECLINED:
         why_not = keeps_from_deciding(proposal, user, steps=proposal.steps.all())
         if why_not:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from audit import services as audit
 from audit.refusals import Invalid, NotAllowed, Stale, WrongStatus
-from proposals import notices, policy
+from proposals import allowed, notices, policy
 from proposals.models import SHORTEST_REASON, ApprovalStep, Decision, LineNote, Proposal, ReasonCode
 from proposals.outcome import expire_now
 from purchases import drafts, fresh, plan_moves
@@ -266,7 +266,7 @@ def expire(*, proposal_id, at):
 
 def _require(proposal, status):
     if not proposal.can_become(status):
-        raise WrongStatus(f"This proposal is {proposal.get_status_display().lower()}.")
+        raise allowed.wrong_status(proposal)
 
 
 def _decidable(proposal_id, *, by, at, content_hash, status):

@@ -1,5 +1,6 @@
 """What becomes of a delivery row, whatever Togai answers."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -377,6 +378,37 @@ def test_the_direction_of_a_decision_cannot_be_changed(togai, worker, state):
             reason="Changed our mind after all.",
         )
     assert [(one.direction, one.state) for one in decisions] == [("APPROVE", state)]
+
+
+def test_a_change_of_mind_in_doubt_is_told_that_the_first_word_is_being_verified(
+    togai, worker, clock, client
+):
+    """R-26: as a service, on the page that would ask why, and only while it is in doubt."""
+    proposal = submitted()
+    worker.work()
+    approved(proposal)
+    togai.next_answers = ["lost"]
+    worker.work()
+    assert delivery_of(proposal, Delivery.Kind.DECIDE).state == State.UNKNOWN
+    verified = "This proposal is approved. Whether Togai has that is being verified; nobody can change it."
+    why = {"reason_code": "other", "reason": "Changed our mind after all."}
+    decides = {"content_hash": proposal.content_hash} | why
+    asked = {"proposal_id": proposal.pk, "at": NOON}
+    for again in (
+        lambda: services.decline(**asked, by=finance(), **decides),
+        lambda: services.request_changes(**asked, by=finance(), **decides),
+        lambda: services.recall(**asked, by=proposal.owner, **why),
+    ):
+        with pytest.raises(services.WrongStatus, match=f"^{re.escape(verified)}$"):
+            again()
+    client.force_login(finance())
+    page = client.get(f"{proposal.get_absolute_url()}decline/")
+    assert (page.status_code, verified in page.content.decode()) == (409, True)
+    clock.forward(minutes=1)
+    worker.work()
+    with pytest.raises(services.WrongStatus, match=r"^This proposal is approved\.$"):
+        services.decline(**asked, by=finance(), **decides)
+    assert len(togai.decisions()) == 1
 
 
 def test_nothing_is_sent_that_was_not_committed_first(togai, worker):
