@@ -15,7 +15,7 @@ from babel import Locale
 from babel.numbers import format_currency, get_currency_symbol
 
 from purchases import figures, pricing
-from purchases.cards import METERED
+from purchases.cards import CYCLES, METERED
 from purchases.money import minor_digits, number
 from purchases.overrides import cards
 from purchases.price_list import duration_in_words
@@ -25,13 +25,6 @@ LOCALE = "en_GB"
 # More windows of one allowance than these are told as one row of them.
 MOST_WINDOWS = 3
 
-_CYCLES = {
-    "WEEKLY": ("week", "weeks"),
-    "MONTHLY": ("month", "months"),
-    "QUARTERLY": ("quarter", "quarters"),
-    "HALF_YEARLY": ("half-year", "half-years"),
-    "ANNUALLY": ("year", "years"),
-}
 _ADVERBS = {
     "WEEKLY": "Weekly",
     "MONTHLY": "Monthly",
@@ -212,7 +205,7 @@ def cycle_in_words(cycle):
 
 def cycles_in_words(interval, cycles):
     """A number of billing cycles: "12 months"; "" for one that we do not know."""
-    one, many = _CYCLES.get(interval, ("", ""))
+    one, many = CYCLES.get(interval, ("", ""))
     return f"{cycles:,} {one if cycles == 1 else many}" if one else ""
 
 
@@ -222,7 +215,7 @@ class _Card:
     def __init__(self, line, details, estimate):
         self.of, self.card, self.details = line, line.card, details
         self.kind, self.currency, self.estimate = line.kind, estimate.currency, estimate
-        self.cycle = _CYCLES.get(estimate.interval, ("billing period", ""))[0]
+        self.cycle = CYCLES.get(estimate.interval, ("billing period", ""))[0]
         self.model, self.ranges, self.limits = self._ranges()
 
     @property
@@ -391,7 +384,7 @@ class _Card:
             return f"{each} for {money(Decimal(1), self.currency)} of credit"
         unit = "licence" if self.kind == "licenseRateCards" else "unit"
         # A card that is counted more often than it is billed is priced as often, too.
-        often = f" and {_CYCLES[self.card['usageCycle']][0]}" if windows > 1 else ""
+        often = f" and {CYCLES[self.card['usageCycle']][0]}" if windows > 1 else ""
         return f"{each} per {unit}{often}"
 
     def _limits(self, of):
@@ -408,7 +401,7 @@ def _sums(least, by_use):
         return
     cycle = [line for line in least.lines if line.per == "cycle"]
     at_least = ", at least" if by_use or any(line.kind == "minimumCommitment" for line in cycle) else ""
-    period = _CYCLES.get(least.interval, ("billing period",))[0]
+    period = CYCLES.get(least.interval, ("billing period",))[0]
     first = pricing.first_invoice(least)
     if first and first.amount and first.amount.amount:
         when = f"after {cycles_in_words(least.interval, first.after)}" if first.after else "at the start"

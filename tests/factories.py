@@ -1,6 +1,6 @@
 """Real rows for tests; traits are states that people talk about."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import factory
 from django.contrib.auth import get_user_model
@@ -198,6 +198,21 @@ def submitted_purchase(*, by=None, at=NOON, **fields):
     """A purchase that waits for finance to release it."""
     purchase = purchase_draft(by=by, at=at, **fields)
     return purchase_services.submit(purchase_id=purchase.pk, by=purchase.created_by, at=at)
+
+
+def yearly(at, **fields):
+    """The fields of a contract of a year: a monthly fee of 499 and 18,000 messages, from twenty days on."""
+    day = at.date()
+    return {
+        "type": "ASSOCIATION",
+        "quantity": None,
+        "price_plan": PricePlanFactory(recurring=True, name="Scale"),
+        "payment_mode": "POSTPAID",
+        "valid_until": day + timedelta(days=10),
+        "effective_from": day + timedelta(days=20),
+        "effective_until": day + timedelta(days=384),
+        "expected_volumes": {"um.messages": "18000"},
+    } | fields
 
 
 def _grant(by, fields):

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from html import unescape
 from html.parser import HTMLParser
 
 # Elements that load or send something to the address in the attribute.
@@ -218,3 +219,9 @@ class Page(HTMLParser):
             self.faults.append(f"titles: {self.titles}")
         if not self.language:
             self.faults.append("no language")
+
+
+def words_of(html):
+    """The text of a page, or of a part of it, as one reads it: without markup, scripts and drawings."""
+    text = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html, flags=re.S)
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())

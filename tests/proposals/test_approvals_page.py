@@ -22,6 +22,7 @@ from tests.factories import (
     submitted,
     submitted_purchase,
 )
+from tests.permissions.pages import words_of
 from tests.tampering import triggers_off
 
 pytestmark = pytest.mark.django_db
@@ -50,10 +51,6 @@ def page(client, query=""):
 
 def references(html):
     return re.findall(r'<th scope="row"[^>]*><a href="/proposals/(P-\d+)/"', html)
-
-
-def words_of(html):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
 @pytest.mark.parametrize("role", [Role.REP, Role.MANAGER, Role.ADMINISTRATOR, Role.AUDITOR])

@@ -19,7 +19,9 @@ from tests.factories import (
     finance,
     rep,
     submitted_purchase,
+    yearly,
 )
+from tests.permissions import pages
 
 pytestmark = pytest.mark.django_db
 
@@ -51,23 +53,8 @@ def slabs(second):
 
 
 def contract(by, at, **fields):
-    """A yearly contract of a monthly plan with a fee of 499 and 18,000 messages at 0.015."""
-    day = at.date()
-    return draft(
-        by=by,
-        at=at,
-        **{
-            "type": "ASSOCIATION",
-            "quantity": None,
-            "price_plan": PricePlanFactory(recurring=True, name="Scale"),
-            "payment_mode": "POSTPAID",
-            "valid_until": day + timedelta(days=10),
-            "effective_from": day + timedelta(days=20),
-            "effective_until": day + timedelta(days=384),
-            "expected_volumes": {"um.messages": "18000"},
-        }
-        | fields,
-    )
+    """A draft of a yearly contract."""
+    return draft(by=by, at=at, **yearly(at, **fields))
 
 
 def next_revision(proposal, by, at, **fields):
@@ -93,8 +80,7 @@ def page(client, proposal, query="", status=200):
 
 def words_of(html):
     """The text of a page as one reads it."""
-    html = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html[html.index("<main") :], flags=re.S)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+    return pages.words_of(html[html.index("<main") :])
 
 
 def differences_of(html):

@@ -15,7 +15,8 @@ from audit.roles import Role
 from proposals import services
 from proposals.models import ApprovalStep, Proposal
 from purchases import figures, quotes
-from tests.factories import AccountFactory, PricePlanFactory, draft, finance, person, rep, submitted
+from tests.factories import AccountFactory, draft, finance, person, rep, submitted, yearly
+from tests.permissions.pages import words_of
 from tests.tampering import triggers_off
 from togai import deliveries, errors, wire
 from togai.models import Delivery, Link, RemoteSnapshot
@@ -53,30 +54,9 @@ def page(client, proposal, query="", status=200, **headers):
     return response.content.decode()
 
 
-def words_of(html):
-    """The text of a page as one reads it."""
-    text = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", html, flags=re.S)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
-
-
 def association(by, at, **fields):
-    """A submitted yearly contract of a monthly plan, at expected volumes."""
-    day = at.date()
-    return submitted(
-        by=by,
-        at=at,
-        **{
-            "type": "ASSOCIATION",
-            "quantity": None,
-            "price_plan": PricePlanFactory(recurring=True, name="Scale"),
-            "payment_mode": "POSTPAID",
-            "valid_until": day + timedelta(days=10),
-            "effective_from": day + timedelta(days=20),
-            "effective_until": day + timedelta(days=384),
-            "expected_volumes": {"um.messages": "18000"},
-        }
-        | fields,
-    )
+    """A submitted yearly contract."""
+    return submitted(by=by, at=at, **yearly(at, **fields))
 
 
 def answer(proposal, at, *, kind=Kind.CREATE_PROPOSAL, status="PROPOSAL_ACTIVE", **more):

@@ -3,7 +3,6 @@
 import re
 from datetime import date
 from decimal import Decimal
-from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -15,6 +14,7 @@ from purchases import charts
 from purchases.models import PricePlan
 from purchases.volumes import TABLE, volumes_page
 from tests import factories as f
+from tests.permissions.pages import words_of
 
 D = Decimal
 MONTHLY = {"interval": "MONTHLY", "gracePeriod": 0, "anniversaryCycle": True}
@@ -327,10 +327,6 @@ CHEAPER_MESSAGES = {
         }
     }
 }
-
-
-def words_of(html):
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
 def test_the_editor_asks_for_other_volumes_with_what_is_typed(client, ada):
