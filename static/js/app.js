@@ -302,7 +302,8 @@
     // The sign-in has ended: its page is not a part of this one.
     if (new URL(event.detail.xhr.responseURL || location.href).pathname === "/login/") {
       event.detail.shouldSwap = false;
-      location.reload();
+      // Not over what somebody has typed: the line of the autosave says it there.
+      if (!guarded()) location.reload();
       return;
     }
     const active = document.activeElement;

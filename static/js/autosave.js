@@ -108,12 +108,13 @@
 
   async function send(signal) {
     takeTurn();
-    let answer = await post(signal);
-    if (answer.status === 403 && !answer.line && await renewToken(signal)) {
-      takeTurn();
-      answer = await post(signal);
-    }
-    return answer;
+    const answer = await post(signal);
+    if (answer.status !== 403 || answer.line) return answer;
+    const page = await fetch(window.location.href, { signal, redirect: "manual" });
+    if (page.type === "opaqueredirect") return { type: page.type, status: 0 };
+    if (!page.ok || !takeToken(await page.text())) return answer;
+    takeTurn();
+    return post(signal);
   }
 
   async function post(signal) {
@@ -127,10 +128,8 @@
   }
 
   // Somebody who signed in again in another tab has another token than this page.
-  async function renewToken(signal) {
-    const answer = await fetch(window.location.href, { signal, redirect: "manual" });
-    if (!answer.ok) return false;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  function takeToken(html) {
+    const page = new DOMParser().parseFromString(html, "text/html");
     const token = page.querySelector("#deal-form [name=csrfmiddlewaretoken]")?.value;
     if (!token) return false;
     for (const input of document.querySelectorAll("[name=csrfmiddlewaretoken]")) input.value = token;
