@@ -21,6 +21,8 @@ application = get_wsgi_application()
 
 # With the addresses all views, forms and models are loaded, and they stay. The collector need not look
 # through them again: large forms set off a full collection every few requests, a tenth of a second each.
+# Nor need it come by after every 700 new objects, where a form of a thousand cells makes many thousands.
 import_module(settings.ROOT_URLCONF)
 gc.collect()
 gc.freeze()
+gc.set_threshold(5000)
