@@ -49,7 +49,8 @@ class FakeTogai:
     Proposals, purchases and accounts of one organisation.
 
     `next_answers` holds what happens to the next writes: "ok", "lost" (applied, then the answer times out),
-    "dropped" (not applied, times out), "down" (refused connection), a status such as 400 (not applied),
+    "dropped" (not applied, times out), "down" (refused connection), a status such as 400 (not applied), a
+    status with the text of its answer,
     "applied 500" (applied, and answered so all the same), "stale" (applied, but the answer still shows the
     old status), "garbage" and "empty" (applied, and the 200 cannot be read), "other account" (applied, and
     the answer speaks of somebody else's), "late" (times out, applied after `late_by`) or "lagging" (applied,
@@ -139,6 +140,9 @@ class FakeTogai:
         if isinstance(fate, int):
             headers = {"Retry-After": "7"} if fate == 429 else {}
             return fate, headers, json.dumps({"message": f"Togai says {fate}."})
+        if isinstance(fate, tuple):
+            status, text = fate
+            return status, {}, text
         if fate == "dropped":
             raise requests.ReadTimeout
         if fate == "late":
