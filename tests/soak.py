@@ -288,6 +288,15 @@ PARTS = {
         False,
         "undetected",
     ),
+    "properties": Test(
+        "G-02, G-05, G-14",
+        "every property with fresh examples",
+        "EXPLORE",
+        "1",
+        "-n 2 -m hypothesis tests",
+        False,
+        "undetected",
+    ),
     "races": Test(
         "F-17",
         "processes x rows x rounds that claim the same rows",

@@ -175,6 +175,7 @@ KINDS = {
 }
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_form_takes_as_complete_the_vendors_models_take(world, kind):
     """G-05: no complete form makes a body that the vendor's model refuses, or with a key it does not know."""

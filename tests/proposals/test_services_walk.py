@@ -51,6 +51,7 @@ WHY = {"reason_code": "other", "reason": "Because the dice said so."}
 Status, State, Kind = Proposal.Status, Delivery.State, Delivery.Kind
 
 
+@pytest.mark.one_database
 @pytest.mark.django_db
 def test_a_random_walk_never_leaves_the_table_of_moves():
     """G-34: 10,000 steps; each is a move of the table or changes nothing, whatever was tried."""
