@@ -7,6 +7,8 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse_lazy
 from django.utils import formats, timezone
+from django.utils.decorators import method_decorator
+from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from audit.roles import DRAFTS, SEES_EVERYTHING, has_role
@@ -14,10 +16,14 @@ from proposals.charts import grouped_bars
 from proposals.overview import DECIDED, overview_for
 
 
+# A dispatch of one's own loses what Django said of the one above it.
+@method_decorator(login_not_required, name="dispatch")
 class SignIn(auth.LoginView):
     template_name = "account/login.html"
     redirect_authenticated_user = True
 
+    # Django marks its own `dispatch` alone, and this one takes its place.
+    @method_decorator(login_not_required)
     def dispatch(self, request, *args, **kwargs):
         """Who is signed in goes on, unless they came to type their password once more (P-21)."""
         self.redirect_authenticated_user = "again" not in request.GET
