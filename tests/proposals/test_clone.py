@@ -88,6 +88,8 @@ FIELDS = {
         "decided_at": "an approval is of the old deal",
         "decisions": "an approval is of the old deal",
         "steps": "approvals are planned when it is submitted",
+        "customer_links": "the customer was given the old deal",
+        "notices": "they are about the old deal",
     },
     Purchase: SHARED
     | {"released_by": "a release is of the old deal", "released_at": "a release is of the old deal"},
