@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.urls import reverse_lazy
 from django.utils import formats, timezone
 from django.utils.decorators import method_decorator
-from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from audit.roles import DRAFTS, SEES_EVERYTHING, has_role
@@ -16,8 +15,6 @@ from proposals.charts import grouped_bars
 from proposals.overview import DECIDED, overview_for
 
 
-# A dispatch of one's own loses what Django said of the one above it.
-@method_decorator(login_not_required, name="dispatch")
 class SignIn(auth.LoginView):
     template_name = "account/login.html"
     redirect_authenticated_user = True
