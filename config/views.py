@@ -21,10 +21,10 @@ class SignIn(auth.LoginView):
 
     # Django marks its own `dispatch` alone, and this one takes its place.
     @method_decorator(login_not_required)
-    def dispatch(self, request, *args, **kwargs):
+    def setup(self, request, *args, **kwargs):
         """Who is signed in goes on, unless they came to type their password once more (P-21)."""
+        super().setup(request, *args, **kwargs)
         self.redirect_authenticated_user = "again" not in request.GET
-        return super().dispatch(request, *args, **kwargs)
 
     def get_initial(self):
         return super().get_initial() | {"username": self.request.user.get_username()}

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 from django.test.utils import override_settings
 from django.utils import timezone
 
@@ -198,6 +199,13 @@ def test_a_purchase_is_released_after_the_password_was_typed_once_more(client, o
     client.post(sign_in_link(refused.content.decode()), {"username": omar.username, "password": PASSWORD})
     assert client.post(address, {"content_hash": purchase.content_hash}).status_code == 303
     assert Purchase.objects.get(pk=purchase.pk).status == "SENT"
+
+
+def test_a_stranger_still_finds_the_door_and_who_is_signed_in_passes_it(client, omar):
+    """P-21: only who came to type their password once more is shown the page again."""
+    assert Client().get("/login/").status_code == 200
+    assert Client().get("/login/?again=1").status_code == 200
+    assert client.get("/login/")["Location"] == "/"
 
 
 def test_a_session_without_a_moment_has_no_fresh_sign_in(client, omar):
