@@ -24,8 +24,7 @@ class SignIn(auth.LoginView):
     def setup(self, request, *args, **kwargs):
         """Who is signed in goes on, unless they came to type their password once more (P-21)."""
         super().setup(request, *args, **kwargs)
-        comes_again = request.user.is_authenticated and "again" in request.GET
-        self.redirect_authenticated_user = not comes_again
+        self.redirect_authenticated_user = "again" not in request.GET
 
     def get_initial(self):
         return super().get_initial() | {"username": self.request.user.get_username()}

@@ -151,8 +151,10 @@ def test_a_no_is_said_at_once():
 
 
 @pytest.fixture
-def omar(client):
+def omar(client, settings):
     """Finance with a password, signed in an hour ago."""
+    # Whose session it is and whose password was typed are two questions, not one in a loop.
+    settings.ZEAL_ALLOWLIST = [{"model": "auth.User"}]
     omar = finance()
     omar.set_password(PASSWORD)
     omar.save()
