@@ -7,7 +7,6 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse_lazy
 from django.utils import formats, timezone
-from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
 from audit.roles import DRAFTS, SEES_EVERYTHING, has_role
@@ -19,8 +18,6 @@ class SignIn(auth.LoginView):
     template_name = "account/login.html"
     redirect_authenticated_user = True
 
-    # Django marks its own `dispatch` alone, and this one takes its place.
-    @method_decorator(login_not_required)
     def setup(self, request, *args, **kwargs):
         """Who is signed in goes on, unless they came to type their password once more (P-21)."""
         super().setup(request, *args, **kwargs)

@@ -154,7 +154,7 @@ def test_a_no_is_said_at_once():
 def omar(client, settings):
     """Finance with a password, signed in an hour ago."""
     # Whose session it is and whose password was typed are two questions, not one in a loop.
-    settings.ZEAL_ALLOWLIST = [{"model": "auth.User"}]
+    settings.ZEAL_ALLOWLIST = [{"model": "auth.User"}, {"model": "sessions.Session"}]
     omar = finance()
     omar.set_password(PASSWORD)
     omar.save()
