@@ -42,8 +42,7 @@ class Move:
         """Whether both prices are known and speak of the same span of time."""
         return bool(
             self.before
-            and self.after
-            and self.before.per == self.after.per
+            and self.before.compares_with(self.after)
             and self.before.amount.currency == self.after.amount.currency
         )
 

@@ -14,6 +14,7 @@ class Headline:
 
     amount: Money
     per: str
+    interval: str | None = None
 
     @classmethod
     def of(cls, estimate):
@@ -21,8 +22,12 @@ class Headline:
         if estimate.term_total is not None:
             return cls(estimate.term_total, "term" if estimate.recurs else "once")
         if estimate.recurs and estimate.cycles is None and estimate.per_cycle is not None:
-            return cls(estimate.per_cycle, "cycle")
+            return cls(estimate.per_cycle, "cycle", estimate.interval)
         return None
+
+    def compares_with(self, other):
+        """Whether both stand for the same span: a month does not compare with a quarter, nor with a term."""
+        return other is not None and (self.per, self.interval) == (other.per, other.interval)
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,7 @@ def refresh(deal):
     deal.estimate = _shown(headline)
     deal.estimate_per = headline.per if headline else ""
     # Two amounts of different spans do not compare; the page of the deal shows both.
-    same_span = headline and listed and headline.per == listed.per
-    deal.list_price = _shown(listed) if same_span else None
+    deal.list_price = _shown(listed) if headline and headline.compares_with(listed) else None
 
 
 # What the listing's columns hold; a longer amount is shown on the deal's own page alone.

@@ -162,7 +162,7 @@ def labels_of_lines(deal):
 
 
 def _headline(currency, ours, listed, span, reasons):
-    same_span = ours and listed and ours.per == listed.per
+    same_span = ours and ours.compares_with(listed)
     kind, text = figures.change(listed.amount.amount, ours.amount.amount) if same_span else ("", "")
     return {
         "currency": currency,
@@ -239,11 +239,12 @@ def _line(compared, estimate):
     else:
         due = f"every {shown.every} {CYCLES.get(estimate.interval, ('', 'cycles'))[1]}"
     side = compared.amounts
+    plan = None if side.apart else side.plan
     return Line(
         label=compared.label,
         due=due,
         quantity=shown.quantity,
-        money=_with_state(Beside.of("", side.plan, side.proposal), compared.change),
+        money=_with_state(Beside.of("", plan, side.proposal), compared.change),
     )
 
 

@@ -22,22 +22,28 @@ _GRANTS = ("billingEntitlementRateCards", "creditGrantRateCards")
 
 @dataclass(frozen=True)
 class Side:
-    """The same figure of plan and proposal; None is unknown."""
+    """
+    The same figure of plan and proposal; None is unknown.
+
+    :ivar apart: whether both are known for spans of different length, a month and a quarter, so that nothing
+        can be said of their difference
+    """
 
     plan: Money | None
     proposal: Money | None
+    apart: bool = False
 
     @property
     def difference(self) -> Money | None:
-        """Proposal minus plan; None when either is unknown."""
-        if self.plan is None or self.proposal is None:
+        """Proposal minus plan; None when either is unknown or the two do not compare."""
+        if self.plan is None or self.proposal is None or self.apart:
             return None
         return self.proposal - self.plan
 
     @property
     def ratio(self) -> Fraction | None:
-        """Proposal by plan, exact; None when either is unknown or the plan's is zero."""
-        if self.plan is None or self.proposal is None or not self.plan.amount:
+        """Proposal by plan, exact; None when there is no difference to tell or the plan's is zero."""
+        if self.plan is None or self.proposal is None or self.apart or not self.plan.amount:
             return None
         return Fraction(self.proposal.amount) / Fraction(self.plan.amount)
 
@@ -136,7 +142,7 @@ def compare(plan: Estimate, proposal: Estimate) -> Comparison:
     return Comparison(
         lines=lines,
         once=Side(plan.once, proposal.once),
-        per_cycle=Side(plan.per_cycle, proposal.per_cycle),
+        per_cycle=Side(plan.per_cycle, proposal.per_cycle, apart=plan.interval != proposal.interval),
         term_total=Side(plan.term_total, proposal.term_total),
         highest_discount=None
         if any(line.discount is None for line in lines)
@@ -164,7 +170,7 @@ def _lines(plan: Estimate, proposal: Estimate) -> Iterator[LineComparison]:
             change=_change(old, new),
             plan=old,
             proposal=new,
-            amounts=_amounts(old, new, plan.currency),
+            amounts=_amounts(old, new, plan.currency, same_cycle=plan.interval == proposal.interval),
             discount=discount,
             unknown_because=unknown,
         )
@@ -191,10 +197,12 @@ def _change(old: Line | None, new: Line | None) -> Change:
     )
 
 
-def _amounts(old: Line | None, new: Line | None, currency: str) -> Side:
-    if old and new and (old.per, old.every, old.offset) != (new.per, new.every, new.offset):
-        return Side(None, None)
+def _amounts(old: Line | None, new: Line | None, currency: str, *, same_cycle: bool) -> Side:
     nothing = Money.zero(currency)
+    if old and new:
+        if (old.per, old.every, old.offset) != (new.per, new.every, new.offset):
+            return Side(None, None)
+        return Side(old.amount, new.amount, apart=old.per == "cycle" and not same_cycle)
     return Side(old.amount if old else nothing, new.amount if new else nothing)
 
 

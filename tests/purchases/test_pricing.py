@@ -810,6 +810,20 @@ def test_a_topup_above_what_is_paid_is_a_discount(paid, discount):
     assert compare(estimate_wallet(topup, None, "EUR"), deal).highest_discount == discount
 
 
+def test_a_month_is_never_subtracted_from_a_quarter():
+    """G-10: both amounts are told, and no difference between spans of different length."""
+    quarterly = SUBSCRIPTION | {
+        "pricingCycleConfig": SUBSCRIPTION["pricingCycleConfig"] | {"interval": "QUARTERLY"}
+    }
+    compared = compare(subscription(), subscription(quarterly))
+    fee_line = next(line for line in compared.lines if line.kind == "fixedFeeRateCards")
+    for side in (compared.per_cycle, fee_line.amounts):
+        assert side.plan is not None
+        assert side.proposal is not None
+        assert (side.difference, side.ratio) == (None, None)
+    assert compared.term_total.difference is not None
+
+
 def test_two_currencies_are_never_compared():
     """G-13."""
     with pytest.raises(CurrencyMismatch):
