@@ -88,7 +88,7 @@ def open_page(browser, desk):
         context = browser.new_context(**settings)
         trouble = []
         opened.append((context, trouble))
-        _watch(context, trouble, urlsplit(desk.url).netloc, refusals)
+        watch(context, trouble, urlsplit(desk.url).netloc, refusals)
         context.set_default_timeout(15_000)
         return context.new_page()
 
@@ -104,7 +104,7 @@ def page(open_page):
     return open_page()
 
 
-def _watch(context, trouble, host, refusals):
+def watch(context, trouble, host, refusals):
     """Note every request that leaves the desk, and everything a browser calls an error (S-11)."""
 
     def on_request(request):
