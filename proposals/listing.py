@@ -30,7 +30,7 @@ LONGEST_SEARCH = 200
 SOON_DAYS = 7
 FAILED_DAYS = 30
 
-_NUMBER = re.compile(r"(?P<prefix>[Pp]-)?0*(?P<number>[0-9]{1,9})(\s*[Rr][0-9]+)?")
+_NUMBER = re.compile(r"(?P<prefix>[Pp]-)?0*(?P<number>[0-9]{1,9})(\s*-?\s*[Rr][0-9]+)?")
 
 # What a row of the list shows; the JSON of terms and the text for searching stay in the table.
 _SHOWN = (

@@ -184,6 +184,7 @@ def test_a_manager_sees_what_their_team_is_stuck_with(now):
 
 
 def test_decisions_are_drawn_by_month_and_told_in_a_table(client, now):
+    """G-26: a request for changes is counted apart, and never as declined."""
     mia = rep()
     for verb in (services.approve, services.approve, services.decline, services.request_changes):
         decide(verb, submitted(by=mia, at=now), now)
