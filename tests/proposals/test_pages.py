@@ -153,7 +153,9 @@ def test_filters_stand_in_the_address(client, mia, now, query, shown):
         assert "Nothing passes these filters" in html
 
 
-@pytest.mark.parametrize("text", ["P-000002", "p-2", "2", "P-000002 r1", "P-000002-r3", "p-2-R3", "2-r3", " 2 "])
+@pytest.mark.parametrize(
+    "text", ["P-000002", "p-2", "2", "P-000002 r1", "P-000002-r3", "p-2-R3", "2-r3", " 2 "]
+)
 def test_a_number_finds_its_deal(client, mia, text):
     """G-35: in every way in which people quote it, with the revision or without."""
     draft(by=mia)
