@@ -11,7 +11,13 @@ from tests.factories import NOON, draft, finance, submitted
 def approved(*, by=None, at=NOON, **fields):
     """A proposal that finance has approved, with what an offer reads of it."""
     proposal = submitted(by=by, at=at, **fields)
-    services.approve(proposal_id=proposal.pk, by=finance(), at=at, content_hash=proposal.content_hash)
+    services.approve(
+        proposal_id=proposal.pk,
+        by=finance(),
+        at=at,
+        content_hash=proposal.content_hash,
+        signed_in_at=at,
+    )
     return loaded(proposal)
 
 

@@ -242,7 +242,13 @@ def test_a_held_purchase_is_revised_by_its_rep(togai, worker, clock, client):
         price_plan=PricePlanFactory(recurring=True),
         effective_from=NOON.date() + timedelta(days=1),
     )
-    purchases.release(purchase_id=purchase.pk, by=finance(), at=NOON, content_hash=purchase.content_hash)
+    purchases.release(
+        purchase_id=purchase.pk,
+        by=finance(),
+        at=NOON,
+        content_hash=purchase.content_hash,
+        signed_in_at=NOON,
+    )
     clock.forward(days=3)
     worker.work()
     client.force_login(purchase.owner)
