@@ -327,8 +327,11 @@ if env.str("EMAIL_URL", default=""):
     _mail = env.email_url("EMAIL_URL")
     globals().update(_mail | {"EMAIL_HOST_PASSWORD": Hidden(_mail["EMAIL_HOST_PASSWORD"] or "")})
 else:
-    # On one machine mails are files to look at: a mail holds names, and the log does not (S-30).
-    EMAIL_BACKEND = f"django.core.mail.backends.{'dummy' if HTTPS else 'filebased'}.EmailBackend"
+    # On one machine people read mails where they read the log. A mail holds names and a collector's log does
+    # not (S-30): there mails are files, and on servers there are none.
+    _apart = env.str("LOG_FORMAT", default="text") == "json"
+    _backend = "dummy" if HTTPS else "filebased" if _apart else "console"
+    EMAIL_BACKEND = f"django.core.mail.backends.{_backend}.EmailBackend"
     EMAIL_FILE_PATH = str(VAR_DIR / "mail")
 # Without a server on servers, notices stand on their page alone.
 SENDS_MAIL = not EMAIL_BACKEND.endswith("dummy.EmailBackend")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -366,3 +367,26 @@ def test_servers_log_json_and_one_machine_logs_text(tmp_path):
 def test_a_wrong_word_stops_the_start_with_one_sentence(name, value, tmp_path):
     said = start(VAR_DIR=str(tmp_path), **{name: value}).stderr
     assert f"ImproperlyConfigured: {name} is " in said
+
+
+@pytest.mark.parametrize(
+    ("given", "backend"),
+    [
+        ({"HTTPS": "False"}, "console"),
+        ({"HTTPS": "False", "LOG_FORMAT": "json"}, "filebased"),
+        ({"HTTPS": "True"}, "dummy"),
+        ({"HTTPS": "True", "EMAIL_URL": "smtp+tls://a:b@mail.example.com:587"}, "smtp"),
+    ],
+)
+def test_mails_are_printed_for_people_and_never_among_the_lines_of_a_collector(tmp_path, given, backend):
+    """S-30: a mail holds names; on servers it goes to the mail server or nowhere."""
+    told = "from config import settings; print(settings.EMAIL_BACKEND)"
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        cwd=ROOT,
+        env={**os.environ, "ENV_FILE": os.devnull, "SECRET_KEY": "x" * 60, "VAR_DIR": str(tmp_path), **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == f"django.core.mail.backends.{backend}.EmailBackend"
