@@ -105,7 +105,7 @@ def _decide(pk, by, direction, *, at):
     proposal = Proposal.objects.get(pk=pk)
     given = {"proposal_id": pk, "by": _person(by), "at": at, "content_hash": proposal.content_hash}
     if direction == "APPROVE":
-        services.approve(**given)
+        services.approve(**given, signed_in_at=at)
     else:
         services.decline(**given, reason_code="other", reason="Too many calls at this price.")
 
@@ -115,7 +115,9 @@ def _release(pk, by, *, at):
     from purchases.models import Purchase
 
     purchase = Purchase.objects.get(pk=pk)
-    services.release(purchase_id=pk, by=_person(by), at=at, content_hash=purchase.content_hash)
+    services.release(
+        purchase_id=pk, by=_person(by), at=at, content_hash=purchase.content_hash, signed_in_at=at
+    )
 
 
 def _person(pk):
