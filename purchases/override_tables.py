@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from purchases.cards import MAX_SLABS
@@ -35,7 +36,9 @@ class Table:
             for currency in self.rates:
                 yield ("rateValues", currency, "slabRates")
 
-    def leaves(self, order: int) -> dict[str, Leaf]:
+    # A page of many cards asks for the same ones a thousand times.
+    @lru_cache(maxsize=2048)  # noqa: B019  tables are values: equal ones share their leaves, and few are kept
+    def leaves(self, order: int) -> Mapping[str, Leaf]:
         """The cells of one slab by their part in it."""
         slab = (*self.path, str(order))
         name = f"slab {order}"
@@ -70,7 +73,8 @@ class Windows:
         """The one list that has a row per window."""
         yield self.path
 
-    def leaves(self, order: int) -> dict[str, Leaf]:
+    @lru_cache(maxsize=2 * MAX_WINDOWS)  # noqa: B019  as for slabs
+    def leaves(self, order: int) -> Mapping[str, Leaf]:
         """The cells of one window by their part in it."""
         window = (*self.path, str(order))
         return {
