@@ -19,8 +19,8 @@ from purchases import billables, drafts, overrides
 from purchases import terms as domain
 from purchases.cards import METERED
 from purchases.models import PricePlan, Purchase
-from purchases.override_cells import plain_problem, whole_problem
-from purchases.override_form import PREFIXES, OverrideForm
+from purchases.price_form import PREFIXES, OverrideForm
+from purchases.price_form.cells import plain_problem, whole_problem
 from purchases.terms import EARLIEST, LATEST, OVERRIDE_KINDS, PLAN_TYPES, RULES, Need, PurchaseType
 from togai.strict_json import plain
 

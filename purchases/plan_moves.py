@@ -14,7 +14,7 @@ from purchases import figures, overrides, quotes
 from purchases import terms as domain
 from purchases.cards import KIND_NAMES
 from purchases.models import PricePlan
-from purchases.override_form import OverrideForm
+from purchases.price_form import OverrideForm
 
 # So many names of lost changes stand in a sentence.
 MOST_NAMED = 3

@@ -15,8 +15,8 @@ from audit.models import Event
 from purchases import changes, drafts, figures
 from purchases.models import PricePlan
 from purchases.money import number
-from purchases.override_cells import name_of
 from purchases.overrides import cards as cards_of
+from purchases.price_form.cells import name_of
 from purchases.terms import OVERRIDE_KINDS, RULES, PurchaseType
 
 # Fields that are maps: each entry is chosen by itself.

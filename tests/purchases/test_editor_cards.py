@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purchases import overrides, terms
-from purchases.override_cells import name_of
-from purchases.override_form import OverrideForm
-from purchases.override_leaves import SINGLES
+from purchases.price_form import OverrideForm
+from purchases.price_form.cells import name_of
+from purchases.price_form.leaves import SINGLES
 from purchases.terms import OVERRIDE_KINDS, AccountFacts, PlanFacts, Terms
 from tests.factories import API_CALLS, MESSAGES, ONBOARDING, PLATFORM_FEE
 from tests.purchases.editor_pages import posted

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purchases import overrides, terms
-from purchases.override_cells import name_of
-from purchases.override_form import MOST_CELLS, OverrideForm
+from purchases.price_form.cells import name_of
+from purchases.price_form.form import MOST_CELLS, OverrideForm
 from purchases.terms import OVERRIDE_KINDS, AccountFacts, PlanFacts, Terms
 from tests.factories import API_CALLS, MESSAGES, ONBOARDING, slab_rates
 from tests.purchases.deals import plans_and_overrides

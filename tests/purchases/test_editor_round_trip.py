@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from togai_client.models import CreateProposalRequest
 
 from purchases import overrides, terms
-from purchases.override_form import OverrideForm
+from purchases.price_form import OverrideForm
 from purchases.terms import OVERRIDE_KINDS, PlanType, PurchaseType, Terms
 from tests.factories import API_CALLS, MESSAGES, ONBOARDING, PLATFORM_FEE
 from tests.purchases.deals import ACCOUNT, TODAY, ZONES, plan_facts

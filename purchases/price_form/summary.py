@@ -6,7 +6,7 @@ from typing import Any
 
 from purchases import figures
 from purchases.money import number
-from purchases.override_cells import at
+from purchases.price_form.cells import at
 
 
 def summary(kind: str, card: Mapping[str, Any], currency: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from purchases.cards import MAX_SLABS
-from purchases.override_cells import plain_problem
+from purchases.price_form.cells import plain_problem
 
 _TYPES = {"per unit": "PER_UNIT", "unit": "PER_UNIT", "package": "PACKAGE", "flat": "FLAT"}
 _HEADINGS = (

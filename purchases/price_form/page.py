@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from purchases.override_cells import Cell
-from purchases.override_leaves import prices_path
-from purchases.override_tables import Grid, Limit, Lines, Row, Table, WindowGrid, WindowRow, row_count
+from purchases.price_form.cells import Cell
+from purchases.price_form.leaves import prices_path
+from purchases.price_form.tables import Grid, Limit, Lines, Row, Table, WindowGrid, WindowRow, row_count
 
 if TYPE_CHECKING:
-    from purchases.override_card import CardForm
+    from purchases.price_form.card import CardForm
 
 # So many currencies stand side by side; more of them make the grid too wide to read.
 SIDE_BY_SIDE = 2

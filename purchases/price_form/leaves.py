@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from purchases.cards import INTERVALS
-from purchases.override_cells import YES_OR_NO, Kind, Leaf, Path
+from purchases.price_form.cells import YES_OR_NO, Kind, Leaf, Path
 
 # Kinds without a list of cards: one value, whose path has no billable id.
 SINGLES = ("minimumCommitment", "pricingCycleConfig", "supportedCurrencies")

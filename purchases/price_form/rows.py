@@ -1,10 +1,11 @@
 """What the buttons at slabs and windows do: add, remove, move, and take rows of a spreadsheet over."""
 
-from purchases import durations, override_paste
+from purchases import durations
 from purchases.money import number
-from purchases.override_card import CardForm
-from purchases.override_cells import name_of, plain_problem
-from purchases.override_tables import Lines, Table
+from purchases.price_form import spreadsheet
+from purchases.price_form.card import CardForm
+from purchases.price_form.cells import name_of, plain_problem
+from purchases.price_form.tables import Lines, Table
 
 
 def add(card: CardForm, lines: Lines) -> None:
@@ -64,13 +65,13 @@ def paste(card: CardForm, table: Table, anchor: str) -> None:
     key = card.lines_key(table)
     text, _ = card.pastes.get(key, ("", []))
     start, columns = _from_cell(card, table, anchor)
-    if start == 1 and columns[:1] == ["after"] and override_paste.width(text) > 1:
+    if start == 1 and columns[:1] == ["after"] and spreadsheet.width(text) > 1:
         # Pasted into the first cell of all, a table may leave out columns.
         columns = []
     if columns:
-        found = override_paste.block(text, columns, table.most - start + 1)
+        found = spreadsheet.block(text, columns, table.most - start + 1)
     else:
-        found = override_paste.whole_table(text, table.rates)
+        found = spreadsheet.whole_table(text, table.rates)
     if found.errors or not found.rows:
         card.pastes[key] = text, found.errors or ["There is no row in the box."]
         card.judge()

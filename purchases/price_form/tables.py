@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from purchases.cards import MAX_SLABS
-from purchases.override_cells import Cell, Kind, Leaf, Path, at
+from purchases.price_form.cells import Cell, Kind, Leaf, Path, at
 
 PRICE_TYPES = (("PER_UNIT", "Per unit"), ("PACKAGE", "Package"), ("FLAT", "Flat"))
 

@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from purchases.cards import KIND_NAMES
-from purchases.override_cells import Cell, Leaf, Path, at, key_of, name_of, paths, read, words, written
-from purchases.override_leaves import ANNIVERSARY, ONE_OF, SINGLES, has_slabs, prices_path, single_leaves
-from purchases.override_page import CardPage
-from purchases.override_summary import summary
-from purchases.override_tables import Lines, Table, Windows, in_order, row_count
-from purchases.override_value import made
+from purchases.price_form.cells import Cell, Leaf, Path, at, key_of, name_of, paths, read, words, written
+from purchases.price_form.leaves import ANNIVERSARY, ONE_OF, SINGLES, has_slabs, prices_path, single_leaves
+from purchases.price_form.page import CardPage
+from purchases.price_form.summary import summary
+from purchases.price_form.tables import Lines, Table, Windows, in_order, row_count
+from purchases.price_form.value import made
 
 _UNKNOWN = object()
 
@@ -157,7 +157,7 @@ class CardForm:
         currency = self.currency if self.currency in self.currencies else next(iter(self.currencies), "")
         return summary(self.kind, card or {}, currency)
 
-    # --- What a button does; those at slabs and windows: override_rows ---
+    # --- What a button does; those at slabs and windows: rows.py ---
 
     def open(self) -> None:
         """Show its inputs."""

@@ -3,12 +3,12 @@
 import copy
 from typing import TYPE_CHECKING, Any
 
-from purchases.override_cells import Path, at, put
-from purchases.override_leaves import ANNIVERSARY, prices_path
-from purchases.override_tables import Lines, Windows
+from purchases.price_form.cells import Path, at, put
+from purchases.price_form.leaves import ANNIVERSARY, prices_path
+from purchases.price_form.tables import Lines, Windows
 
 if TYPE_CHECKING:
-    from purchases.override_card import CardForm
+    from purchases.price_form.card import CardForm
 
 
 def made(form: "CardForm") -> Any:

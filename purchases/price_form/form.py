@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from purchases import override_rows, overrides
+from purchases import overrides
 from purchases.cards import CARDS, MAX_CARDS, Text, shape_problems
-from purchases.override_card import CardForm
-from purchases.override_cells import Path, key_of
-from purchases.override_leaves import ONE_OF, SINGLES, new_card
-from purchases.override_tables import Table
+from purchases.price_form import rows
+from purchases.price_form.card import CardForm
+from purchases.price_form.cells import Path, key_of
+from purchases.price_form.leaves import ONE_OF, SINGLES, new_card
+from purchases.price_form.tables import Table
 
 # A page posts at most 2,500 fields; this leaves room for those that are not of its cards.
 MOST_CELLS = 1500
@@ -185,15 +186,15 @@ class OverrideForm:
                 continue
             match verb:
                 case "add_slab":
-                    override_rows.add(card, lines)
+                    rows.add(card, lines)
                 case "remove_slab":
-                    override_rows.remove(card, lines, order)
+                    rows.remove(card, lines, order)
                 case "raise_slab":
-                    override_rows.move(card, lines, order, order - 1)
+                    rows.move(card, lines, order, order - 1)
                 case "lower_slab":
-                    override_rows.move(card, lines, order, order + 1)
+                    rows.move(card, lines, order, order + 1)
                 case "paste_slabs" if isinstance(lines, Table):
-                    override_rows.paste(card, lines, anchor)
+                    rows.paste(card, lines, anchor)
 
     def _add(self, kind: str, billable_id: str, names: Mapping[str, str]) -> None:
         billable_id = "" if kind in SINGLES else billable_id.strip()
