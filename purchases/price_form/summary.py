@@ -9,9 +9,16 @@ from purchases.money import number
 from purchases.price_form.cells import at
 
 
-def summary(kind: str, card: Mapping[str, Any], currency: str) -> str:
+def summary(kind: str, card: Any, currency: str) -> str:
+    """
+    What a card says, in one line of words; "" where it cannot be told.
+
+    :param card: in keyed form; of the currencies their list
+    """
     try:
         match kind:
+            case "supportedCurrencies":
+                return ", ".join(card)
             case "fixedFeeRateCards" | "minimumCommitment":
                 return _price(at(card, ("rateValues", currency, "rate")), currency)
             case "pricingCycleConfig":

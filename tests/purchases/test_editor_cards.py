@@ -635,3 +635,18 @@ def test_cards_that_came_and_went_move_to_a_newer_version_of_the_plan():
     assert moved.card("usageRateCards/um.sms").is_added
     older = form.carried_to(PLAN | {"fixedFeeRateCards": [ONBOARDING]}, kinds=kinds, currency="EUR")
     assert list(older.patch) == ["usageRateCards"]
+
+
+def test_a_closed_card_says_what_it_says_in_one_line():
+    """G-08: the list of currencies too, so that nobody has to open it to read it."""
+    plan = {
+        "supportedCurrencies": ["EUR", "USD"],
+        "pricingCycleConfig": {"interval": "HALF_YEARLY", "gracePeriod": 3},
+        "fixedFeeRateCards": [
+            {"id": "addon.fee", "enableProration": False, "rateValues": [{"currency": "EUR", "rate": "99.5"}]}
+        ],
+    }
+    form = OverrideForm(
+        plan, {}, kinds=["fixedFeeRateCards", "pricingCycleConfig", "supportedCurrencies"], currency="EUR"
+    )
+    assert [card.summary for card in form.cards] == ["99.50 EUR", "Half-yearly, 3 days of grace", "EUR, USD"]
