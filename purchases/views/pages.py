@@ -11,6 +11,7 @@ from audit.roles import DRAFTS, has_role
 from purchases import allowed, changes, crosscheck, listing, money_diff, quotes, summaries, timeline
 from purchases.following import Following
 from purchases.models import Purchase
+from purchases.volumes import volumes_page
 from togai import services as operators
 
 
@@ -66,6 +67,7 @@ def detail(request, number):
         "events": events,
         "more_events": more_events,
         "sent_back": timeline.sent_back(purchase, events),
+        "curves": volumes_page(purchase),
         "at": following.at,
     }
     template = "purchases/_deal.html" if again else "purchases/detail.html"

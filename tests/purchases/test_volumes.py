@@ -9,6 +9,7 @@ import pytest
 
 from accounts.models import Account
 from audit.roles import Role
+from proposals import services
 from proposals.models import Proposal
 from purchases import charts
 from purchases.models import PricePlan
@@ -367,10 +368,45 @@ def test_a_redrawn_form_does_not_work_them_out(client, ada):
     assert '<svg class="chart' not in html
 
 
-def test_finance_sees_them_on_the_page_of_the_deal_beside_the_revision_before(client, ada):
+def test_finance_sees_them_on_the_page_of_the_deal(client, ada):
     """G-12: on the proposal's own page, folded up."""
     draft = subscription(ada, expected_volumes={"um.messages": "8000"}, association_override=CHEAPER_MESSAGES)
     client.force_login(f.person(Role.FINANCE))
     text = words_of(client.get(f"/proposals/{draft.reference}/").content.decode())
     assert "At other volumes: the plan's price beside this one" in text
     assert "Past 10,000 units the proposal is dearer than the plan" in text
+
+
+def test_a_revision_stands_beside_the_one_before(client, ada):
+    """G-12, G-35: three columns on its page, the second one what was offered before."""
+    first = f.submitted(
+        by=ada,
+        **f.yearly(f.NOON, expected_volumes={"um.messages": "8000"}, association_override=CHEAPER_MESSAGES),
+    )
+    services.recall(
+        proposal_id=first.pk, by=ada, at=f.NOON, reason_code="other", reason="The customer wants it dearer."
+    )
+    second = services.revise(proposal_id=first.pk, by=ada, at=f.NOON)
+    services.edit(
+        proposal_id=second.pk,
+        by=ada,
+        at=f.NOON,
+        version=second.version,
+        fields={"association_override": None},
+    )
+    text = words_of(client.get(f"/proposals/{first.reference}/").content.decode())
+    assert "1 × expected 8,000 1,920.00 1,920.00 0.00 1,440.00" in text
+
+
+def test_a_purchase_shows_them_too(client, ada):
+    """G-12: the same part on its page."""
+    purchase = f.purchase_draft(
+        by=ada,
+        price_plan=f.PricePlanFactory(recurring=True),
+        type="ASSOCIATION",
+        quantity=None,
+        expected_volumes={"um.messages": "8000"},
+        association_override=CHEAPER_MESSAGES,
+    )
+    text = words_of(client.get(f"/purchases/{purchase.reference}/").content.decode())
+    assert "Past 10,000 units the purchase is dearer than the plan" in text
