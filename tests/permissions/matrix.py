@@ -12,6 +12,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # Answers in words: to the sign-in page; this cannot occur.
 LOGIN, NEVER = "login", "-"
 
+# What a program may ask for; to all other pages it is a stranger.
+FOR_PROGRAMS = ("api:", "health_json")
+
 
 @dataclass(frozen=True)
 class Cell:

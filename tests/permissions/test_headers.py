@@ -10,7 +10,7 @@ from tests.permissions.objects import SECRET, send
 from tests.permissions.pages import Page
 from tests.permissions.watching import watched
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 POLICY = {
     "default-src": "'none'",

@@ -498,7 +498,9 @@ def posted():
     """Every address of pages that is posted to, with a caller who is signed in, if possible to some end."""
     return asked(
         lambda cell: (
-            cell.method == "POST" and not cell.name.startswith("api:") and cell.caller in ("SO", "FN", "AD")
+            cell.method == "POST"
+            and not cell.name.startswith(matrix.FOR_PROGRAMS)
+            and cell.caller in ("SO", "FN", "AD")
         ),
         key=lambda cell: cell.answer not in ("200", "303"),
     )

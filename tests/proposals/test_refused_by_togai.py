@@ -17,7 +17,7 @@ from togai.sandbox import contract, exact_json
 from togai.sandbox.contract import judging
 from togai.sandbox.refusals import Refusal
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.one_database]
 
 SANDBOX = Path(togai.sandbox.__file__).parent
 SAMPLE = Path(__file__).parents[1] / "samples" / "create_proposal.request.json"
