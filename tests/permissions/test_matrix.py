@@ -62,7 +62,8 @@ def on_record(answer):
 
 def signed_in(cell):
     """Whether somebody asks; to pages a program is a stranger."""
-    return cell.caller != "AN" and (cell.name.startswith(matrix.FOR_PROGRAMS) or cell.caller not in ("TK", "TF"))
+    is_known = cell.caller not in ("TK", "TF") or cell.name.startswith(matrix.FOR_PROGRAMS)
+    return cell.caller != "AN" and is_known
 
 
 def is_a_change(cell):
