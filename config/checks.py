@@ -65,7 +65,7 @@ STANDS_BEFORE_EVERY_VIEW = (
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.middleware.signed_in_pages_are_not_stored",
+    "config.middleware.pages_are_not_stored",
 )
 
 

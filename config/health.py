@@ -154,12 +154,6 @@ class HealthForPrograms(APIView):
         seen = _report_for(request.user)
         return Response(seen.plain(), status=seen.http_status)
 
-    def finalize_response(self, request, response, *args, **kwargs):
-        """In nobody's cache, a refusal neither: who is refused counts as nobody by then (S-10)."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Cache-Control"] = "no-store, private"
-        return response
-
 
 def _report_for(user):
     if not has_role(user, Role.ADMINISTRATOR):

@@ -68,13 +68,12 @@ def _query(request):
     return unquote_to_bytes(request.META.get("QUERY_STRING", "").replace("+", " "))
 
 
-def signed_in_pages_are_not_stored(get_response):
-    """Keep pages of signed-in people out of every cache, the browser's own included (S-10)."""
+def pages_are_not_stored(get_response):
+    """Keep answers out of every cache, the browser's own included (S-10), unless a view says otherwise."""
 
     def middleware(request):
         response = get_response(request)
-        if request.user.is_authenticated and "Cache-Control" not in response:
-            response["Cache-Control"] = "no-store, private"
+        response.setdefault("Cache-Control", "no-store, private")
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         return response

@@ -104,7 +104,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "config.middleware.signed_in_pages_are_not_stored",
+    "config.middleware.pages_are_not_stored",
     "config.middleware.refusals_become_pages",
 ]
 
