@@ -12,29 +12,18 @@ from django.views.decorators.http import require_http_methods, require_POST
 from knox.models import AuthToken
 
 from audit import services as audit
+from togai.forms import OwnPasswordForm
 
 LIFETIMES = [(1, "1 day"), (30, "30 days"), (90, "90 days")]
 
 
-class NewTokenForm(forms.Form):
+class NewTokenForm(OwnPasswordForm):
     """How long, and the password again: a token outlives a session left open."""
 
+    why_asked = "Asked again because a token works without it."
+    field_order = ("days", "password")
+
     days = forms.TypedChoiceField(label="Valid for", choices=LIFETIMES, coerce=int, initial=30)
-    password = forms.CharField(
-        label="Your password",
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Asked again because a token works without it.",
-    )
-
-    def __init__(self, user, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.user = user
-
-    def clean_password(self):
-        if not self.user.check_password(self.cleaned_data["password"]):
-            raise forms.ValidationError("This is not your password.")
-        return self.cleaned_data["password"]
 
 
 @sensitive_post_parameters("password")

@@ -30,17 +30,19 @@ class Why(forms.Form):
 class OwnPasswordForm(forms.Form):
     """Asks who is sitting there: a session left open must neither stop nor start what is sent."""
 
+    why_asked = "Asked again, because this concerns everything that is sent."
+
     password = forms.CharField(
         label="Your password",
         strip=False,
         max_length=128,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Asked again, because this concerns everything that is sent.",
     )
 
     def __init__(self, user, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.user = user
+        self.fields["password"].help_text = self.why_asked
 
     def clean_password(self):
         if not self.user.check_password(self.cleaned_data["password"]):
