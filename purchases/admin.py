@@ -174,7 +174,18 @@ class TextForm(forms.ModelForm):
         )
 
 
-class DealAdmin(DeskModelAdmin):
+class ShowsPlan:
+    """A column that leads to the plan of what is listed."""
+
+    @admin.display(description="plan")
+    def plan_of(self, row):
+        if row.price_plan is None:
+            return "—"
+        url = reverse("admin:purchases_priceplan_change", args=[row.price_plan_id])
+        return format_html('<a href="{}">{}</a>', url, row.price_plan)
+
+
+class DealAdmin(ShowsPlan, DeskModelAdmin):
     """
     Deals: looked at here, moved only by services. Their words can be edited while they are drafts.
 
@@ -319,13 +330,6 @@ class DealAdmin(DeskModelAdmin):
         url = reverse("admin:accounts_account_change", args=[deal.account_id])
         return format_html('<a href="{}">{}</a>', url, deal.account)
 
-    @admin.display(description="plan")
-    def plan_of(self, deal):
-        if deal.price_plan is None:
-            return "—"
-        url = reverse("admin:purchases_priceplan_change", args=[deal.price_plan_id])
-        return format_html('<a href="{}">{}</a>', url, deal.price_plan)
-
     @admin.display(description="estimate")
     def value(self, deal):
         return money(deal.estimate, deal.currency)
@@ -455,7 +459,7 @@ class DealTemplateForm(CarefulForm):
 
 
 @admin.register(DealTemplate)
-class DealTemplateAdmin(DeskModelAdmin):
+class DealTemplateAdmin(ShowsPlan, DeskModelAdmin):
     """
     Terms that people start deals from: made from a proposal, edited here, each edit a version (G-03).
 
@@ -515,13 +519,6 @@ class DealTemplateAdmin(DeskModelAdmin):
     @admin.display(description="template")
     def reference_of(self, template):
         return template.reference
-
-    @admin.display(description="plan")
-    def plan_of(self, template):
-        if template.price_plan is None:
-            return "—"
-        url = reverse("admin:purchases_priceplan_change", args=[template.price_plan_id])
-        return format_html('<a href="{}">{}</a>', url, template.price_plan)
 
     @admin.display(description="quantities per card")
     def card_quantities(self, template):
