@@ -15,6 +15,7 @@ from audit.refusals import Invalid, NotAllowed, Refusal, WrongStatus
 from audit.roles import Role, has_role
 from togai import deliveries, line
 from togai.models import Delivery, Link
+from togai.subjects import listener_for
 
 State = Delivery.State
 
@@ -98,21 +99,30 @@ def _refuse_too_many_looks(keys, *, by, at):
     )
 
 
+def why_it_stays(delivery, *, at):
+    """Why a held delivery cannot go on as it was meant, in a sentence; "" when it can."""
+    if delivery.last_error == Delivery.RESTORED:
+        return "It is verified by itself, once an equal one is; until then it cannot be sent."
+    why = listener_for(delivery.subject_type).stale(delivery, at=at)
+    return f"It would be held again. {why}" if why else ""
+
+
 @transaction.atomic
 def release(*, delivery_id, by, at):
     """
     Let a held delivery go on, once its cause is put right.
 
     :raises NotAllowed: only administrators let deliveries go on
-    :raises WrongStatus: it is not held
+    :raises WrongStatus: it is not held, or would be held again at once
     """
     if not has_role(by, Role.ADMINISTRATOR):
         raise NotAllowed("Only an administrator lets a delivery go on.")
     delivery = _locked(delivery_id)
     if delivery.state != State.HELD:
         raise WrongStatus(f"This delivery is not held: {delivery.get_state_display().lower()}.")
-    if delivery.last_error == Delivery.RESTORED:
-        raise WrongStatus("It is verified by itself, once an equal one is; until then it cannot be sent.")
+    why = why_it_stays(delivery, at=at)
+    if why:
+        raise WrongStatus(why)
     deliveries.release(delivery.pk, at=at)
     audit.record(
         delivery,

@@ -123,7 +123,9 @@ def delivery_detail(request, delivery_id):
         "may_link": delivery.kind in Delivery.CREATES,
         "anew": _anew(delivery),
         "may_look": delivery.state == State.UNKNOWN and services.may_look(request.user),
-        "may_release": delivery.state == State.HELD and has_role(request.user, Role.ADMINISTRATOR),
+        "may_release": delivery.state == State.HELD
+        and has_role(request.user, Role.ADMINISTRATOR)
+        and not services.why_it_stays(delivery, at=timezone.now()),
     }
     return render(request, "togai/detail.html", context)
 

@@ -15,6 +15,7 @@ from proposals.models import Decision, Proposal
 from purchases.models import Purchase
 from togai import deliveries
 from togai.models import Delivery, DeliveryAttempt
+from togai.subjects import listener_for
 from togai.worker import REACHED
 
 Kind, State = Delivery.Kind, Delivery.State
@@ -56,7 +57,7 @@ def check(desk, *, at_rest=False):
     _sends_are_bounded(rows)
     _decided_by_others_who_read_it(desk)
     if at_rest:
-        _everything_is_closed(rows)
+        _everything_is_closed(rows, at=desk.clock())
         _what_is_shown_is_true(rows, togai)
         _the_record_is_whole(rows)
 
@@ -191,7 +192,7 @@ def _decided_by_others_who_read_it(desk):
             _fail("I11", f"{deal} was decided by somebody who had read other content")
 
 
-def _everything_is_closed(rows):
+def _everything_is_closed(rows, *, at):
     for row in rows:
         if row.state in CLOSED:
             continue
@@ -200,13 +201,14 @@ def _everything_is_closed(rows):
         if row.state == State.NOT_SENT and before is not None and before.state == State.NEEDS_HUMAN:
             continue
         # Held for good: whoever owns the deal ends it, or writes another revision.
-        if _is_too_late(row) or (row.state == State.NOT_SENT and before is not None and _is_too_late(before)):
+        waits_for = before if row.state == State.NOT_SENT else row
+        if waits_for is not None and _stays_held(waits_for, at):
             continue
         _fail("I2", f"{row} is still {row.state} at rest: {row.last_message}")
 
 
-def _is_too_late(row):
-    return row.state == State.HELD and row.last_message.startswith("Its validity ended")
+def _stays_held(row, at):
+    return row.state == State.HELD and bool(listener_for(row.subject_type).stale(row, at=at))
 
 
 def _what_is_shown_is_true(rows, togai):

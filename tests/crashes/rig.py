@@ -7,7 +7,6 @@ Everything a run draws comes from one seed, so that a failure is replayed by it 
 
 import random
 import uuid
-from collections import Counter
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -24,6 +23,7 @@ from purchases import services as purchases
 from tests import factories as f
 from tests.crashes import invariants
 from togai import checkpoints, deliveries
+from togai import services as operators
 from togai.models import Delivery, DeliveryAttempt, Link, RemoteSnapshot
 from togai.worker import Worker
 
@@ -31,8 +31,6 @@ Kind, State = Delivery.Kind, Delivery.State
 
 # Faults have stopped: how much time may pass until every row is closed (I2).
 LONGEST = timedelta(hours=26)
-# An administrator who has released a row so often leaves it to whoever can change the deal.
-MOST_RELEASES = 5
 
 
 class Killed(BaseException):
@@ -200,17 +198,13 @@ class Desk:
         togai.next_answers, togai.next_reads, togai.reads_fail_with = [], [], None
         worker = self.worker(name)
         ends = self.clock() + LONGEST
-        released = Counter()
         while True:
-            for held in Delivery.objects.filter(state=State.HELD).values_list("pk", flat=True):
-                # What is held again and again, because its validity has passed, rests with that person.
-                if released[held] < MOST_RELEASES:
-                    deliveries.release(held, at=self.clock())
-                    released[held] += 1
+            for held in Delivery.objects.filter(state=State.HELD):
+                if not operators.why_it_stays(held, at=self.clock()):
+                    operators.release(delivery_id=held.pk, by=self.administrator, at=self.clock())
             worker.work()
             self.check()
-            tired = [pk for pk, times in released.items() if times >= MOST_RELEASES]
-            upcoming = self._next_event(resting=tired)
+            upcoming = self._next_event()
             if upcoming is None:
                 break
             if upcoming > ends:
@@ -222,16 +216,17 @@ class Desk:
         worker.work()
         self.check(at_rest=True)
 
-    def _next_event(self, resting=()):
-        """
-        When the next thing happens to an open row; None when none is open.
-
-        :param resting: rows that stay held until a person does something else
-        """
+    def _next_event(self):
+        """When the next thing happens to an open row; None when none is open, or only what stays held."""
         now = self.clock()
         # What waits behind a row that is open or that a person has to settle has no moment of its own.
         moving = Delivery.objects.open().filter(~Q(state=State.NOT_SENT) | deliveries.MAY_GO)
-        moving = moving.exclude(state=State.HELD, pk__in=resting)
+        resting = [
+            held.pk
+            for held in Delivery.objects.filter(state=State.HELD).exclude(last_error=Delivery.RESTORED)
+            if operators.why_it_stays(held, at=now)
+        ]
+        moving = moving.exclude(pk__in=resting)
         moments = [
             claim_until if claim_until and state != State.NOT_SENT else next_at
             for state, next_at, claim_until in moving.values_list("state", "next_at", "claim_until")

@@ -1,6 +1,6 @@
 """Pages of deliveries: who reads them, what they show, and the two things a person may do."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,7 +11,9 @@ from accounts import services as accounts
 from audit.models import Event
 from audit.refusals import NotAllowed, WrongStatus
 from audit.roles import Role
+from proposals.models import Proposal
 from tests.factories import NOON, AccountFactory, administrator, finance, person, rep, submitted
+from tests.tampering import triggers_off
 from togai import services
 from togai.models import Delivery, DeliveryAttempt, Link
 
@@ -319,6 +321,23 @@ def test_a_held_delivery_goes_on_when_an_administrator_lets_it(client, delivery)
         "The scope is missing.",
     )
     assert client.post(at(delivery, "release/")).status_code == 409
+
+
+def test_what_would_be_held_again_has_no_button_and_says_why(client, delivery):
+    """Reliability 2.7: time does not come back; whoever owns the deal ends it or writes another revision."""
+    why = "Its validity ended on 20 Jan 2025."
+    put(delivery, state="HELD", held_because=why)
+    with triggers_off():
+        Proposal.objects.filter(pk=delivery.subject_id).update(valid_until=date(2025, 1, 20))
+    client.force_login(administrator())
+    page = client.get(at(delivery)).content.decode()
+    assert why in page
+    assert "Let it go on" not in page
+    answer = client.post(at(delivery, "release/"))
+    assert answer.status_code == 409
+    assert f"It would be held again. {why}" in answer.content.decode()
+    delivery.refresh_from_db()
+    assert delivery.state == "HELD"
 
 
 @pytest.mark.parametrize("role", [Role.FINANCE, Role.CFO, Role.REP])
