@@ -4,19 +4,16 @@ What differs at Togai, settled on a page: one verb, one address. GET shows both 
 
 from functools import wraps
 
-from django.contrib import messages
 from django.http import Http404
-from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 
-from audit.answers import SeeOther
-from audit.refusals import Invalid, Refusal
+from audit.refusals import Refusal
 from proposals import drift, forms_verbs
 from proposals.models import Proposal
 from proposals.views.verbs import asks, refused
 from purchases import forms_verbs as of_purchases
 from purchases import settling
+from purchases.views.drift import asked
 
 
 def on_a_difference(view):
@@ -69,34 +66,36 @@ def ignore(request, proposal, row):
 def revise(request, proposal, row):
     """Open the next revision; what still waits is recalled first."""
     drift.refuse_to_revise(proposal, row, request.user)
-    if drift.recalls_first(proposal, row):
+    recalls = drift.recalls_first(proposal, row)
+    if recalls:
         form = forms_verbs.ReasonForm(request.POST or None, purpose="for_recall")
     else:
         form = of_purchases.ReasonForm(request.POST or None)
-    return _asked(request, proposal, row, form, verb="revise", service=drift.revise)
+    return _asked(
+        request,
+        proposal,
+        row,
+        form,
+        verb="revise",
+        service=drift.revise,
+        recalls=recalls,
+        settled=lambda draft: (
+            f"Revision {draft.revision} of {draft.reference} is open as a draft.",
+            reverse("proposals:edit", args=[draft.reference]),
+        ),
+    )
 
 
-def _asked(request, proposal, row, form, *, verb, service):
+def _asked(request, proposal, row, form, *, verb, service, **more):
     settling.refuse_settled(row)
-    if request.method == "POST" and form.is_valid():
-        try:
-            done = service(drift_id=row.pk, by=request.user, at=timezone.now(), **form.cleaned_data)
-        except Invalid as invalid:
-            form.show(invalid)
-        else:
-            if verb == "revise":
-                messages.success(request, f"Revision {done.revision} of {done.reference} is open as a draft.")
-                return SeeOther(reverse("proposals:edit", args=[done.reference]))
-            messages.success(request, f"Settled: {settling.words(row, proposal)}.")
-            return SeeOther(proposal.get_absolute_url())
-    context = {
-        "deal": proposal,
-        "row": row,
-        "field_name": settling.words(row, proposal),
-        "form": form,
-        "verb": verb,
-        "list_url": reverse("proposals:list"),
-        "list_name": "Proposals",
-        "recalls": verb == "revise" and drift.recalls_first(proposal, row),
-    }
-    return render(request, "purchases/difference.html", context)
+    return asked(
+        request,
+        proposal,
+        row,
+        form,
+        settle=service,
+        verb=verb,
+        list_url=reverse("proposals:list"),
+        list_name="Proposals",
+        **more,
+    )

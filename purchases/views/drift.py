@@ -2,7 +2,7 @@
 What differs at Togai, settled on a page: one verb, one address. GET shows both values and asks why.
 """
 
-from functools import wraps
+from functools import partial, wraps
 
 from django.contrib import messages
 from django.http import Http404
@@ -60,28 +60,36 @@ def ignore(request, purchase, row):
 
 
 def _asked(request, purchase, row, *, verb, service):
-    form = ReasonForm(request.POST or None)
+    return asked(
+        request,
+        purchase,
+        row,
+        ReasonForm(request.POST or None),
+        settle=partial(service, Purchase),
+        verb=verb,
+        list_url=reverse("purchases:list"),
+        list_name="Purchases",
+    )
+
+
+def asked(request, deal, row, form, *, settle, settled=None, **context):
+    """
+    Show both values and ask why; with an answer, settle the difference and lead on.
+
+    :param settle: the service, called with the row, the person, the moment and what the form asks
+    :param settled: (words, address) for after it, made from what the service returns; else the deal's page
+    :param context: what else the page shows: verb, list_url, list_name, recalls
+    """
     if request.method == "POST" and form.is_valid():
         try:
-            service(
-                Purchase,
-                drift_id=row.pk,
-                by=request.user,
-                at=timezone.now(),
-                reason=form.cleaned_data["reason"],
-            )
+            done = settle(drift_id=row.pk, by=request.user, at=timezone.now(), **form.cleaned_data)
         except Invalid as invalid:
             form.show(invalid)
         else:
-            messages.success(request, f"Settled: {settling.words(row, purchase)}.")
-            return SeeOther(purchase.get_absolute_url())
-    context = {
-        "deal": purchase,
-        "row": row,
-        "field_name": settling.words(row, purchase),
-        "form": form,
-        "verb": verb,
-        "list_url": reverse("purchases:list"),
-        "list_name": "Purchases",
-    }
+            words, url = f"Settled: {settling.words(row, deal)}.", deal.get_absolute_url()
+            if settled:
+                words, url = settled(done)
+            messages.success(request, words)
+            return SeeOther(url)
+    context |= {"deal": deal, "row": row, "field_name": settling.words(row, deal), "form": form}
     return render(request, "purchases/difference.html", context)
